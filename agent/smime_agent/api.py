@@ -1,0 +1,250 @@
+"""The library: tokens opened, mails signed. Here the clock, randomness, the keyring and the roads meet.
+
+The command line stands on the same functions as any other application.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self
+
+from smime_agent import mime, smime
+from smime_agent.cms import armor
+from smime_agent.errors import PinUnavailableError
+from smime_agent.files import write_file
+from smime_agent.keyring import TokenKeyring
+from smime_agent.keys import KeyQuery
+from smime_agent.mime import Source
+from smime_agent.tokens.pins import PinSource, SourcePrompter
+from smime_agent.tokens.session import TokenSession
+from smime_agent.tokens.token import Search
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from smime_agent.algorithms import Digest, Padding
+    from smime_agent.keys import PinRequest, Prompter
+    from smime_agent.tokens.signer import TokenSigner
+    from smime_agent.tokens.token import TokenInfo
+    from smime_agent.x509 import Certificate
+
+
+class Format(Enum):
+    """The form of a result. The value is its name on the command line."""
+
+    SMIME = "smime"
+    DER = "der"
+    PEM = "pem"
+
+
+@dataclass(frozen=True, slots=True)
+class SignOptions:
+    """How to sign; the defaults are right for mail.
+
+    ``key`` is a ``pkcs11:`` URI, a hexadecimal id, a label or a mail address; left out, it is the key whose
+    certificate covers the message's From. With the formats der and pem the message is any content, signed as it is,
+    and ``opaque`` puts it inside the CMS object.
+    """
+
+    form: Format = Format.SMIME
+    opaque: bool = False
+    again: bool = False
+    key: str | None = None
+    digest: Digest | None = None
+    padding: Padding | None = None
+
+
+_DEFAULTS = SignOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signed message, written while it is read: consume it once, before its source is closed.
+
+    ``notes`` are sentences that a person should read, such as what had to be left out.
+    """
+
+    chunks: Iterator[bytes]
+    signer: TokenSigner
+    notes: tuple[str, ...] = ()
+
+    def __bytes__(self) -> bytes:
+        """All of it."""
+        return b"".join(self.chunks)
+
+    def write_to(self, path: Path) -> None:
+        """Write it beside ``path`` and rename it.
+
+        Raises:
+            FileError: it cannot be written.
+        """
+        write_file(path, self.chunks)
+
+
+class OpenToken:
+    """One login to one token: see :func:`open_token`."""
+
+    def __init__(self, session: TokenSession, extra_chain: Sequence[Certificate] = ()) -> None:
+        """Take over a session that is logged in."""
+        self.session = session
+        self._keyring = TokenKeyring(session, extra_chain)
+
+    def __enter__(self) -> Self:
+        """The token itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Log out."""
+        self.close()
+
+    @property
+    def info(self) -> TokenInfo:
+        """What the token says of itself."""
+        return self.session.token.info
+
+    def signer(
+        self, options: SignOptions = _DEFAULTS, addresses: Sequence[str] = (), at: datetime | None = None
+    ) -> TokenSigner:
+        """The signer that the options name, else the one for the first address that has one.
+
+        Raises:
+            NoKeyError, AmbiguousError, CertificateNotUsableError: see :meth:`.TokenKeyring.signer`.
+        """
+        return self._keyring.signer(
+            KeyQuery(options.key, tuple(addresses)), at=at or _now(), digest=options.digest, padding=options.padding
+        )
+
+    def close(self) -> None:
+        """Log out and close."""
+        self.session.close()
+
+
+def open_token(
+    token: str | None = None,
+    *,
+    module: str | None = None,
+    pin_source: str | None = None,
+    prompter: Prompter | None = None,
+    use_last_pin_try: bool = False,
+    extra_chain: Sequence[Certificate] = (),
+) -> OpenToken:
+    """Log in to the token that ``token`` names, a ``pkcs11:`` URI or a label; left out, the only one.
+
+    The PIN comes from ``pin_source`` (``env:NAME``, ``file:PATH``, ``fd:N``), else from the URI's, else from ``prompter``.
+    ``extra_chain`` holds CA certificates to send along that the token does not hold.
+
+    Raises:
+        TokenError: absent, failing, or its module cannot be loaded.
+        AmbiguousError: several tokens fit.
+        PinError: locked, on its last try (unless ``use_last_pin_try``), wrong, or nobody to ask.
+    """
+    search = Search(token, module)
+    source = PinSource.parse(pin_source or search.uri.pin_source or "prompt")
+    session = TokenSession(
+        search.one(), SourcePrompter(source, prompter or _Nobody()), use_last_pin_try=use_last_pin_try
+    )
+    return logged_in(session, extra_chain)
+
+
+def logged_in(session: TokenSession, extra_chain: Sequence[Certificate] = ()) -> OpenToken:
+    """Log in a session, and close it where that fails."""
+    try:
+        session.login("to sign")
+        return OpenToken(session, extra_chain)
+    except BaseException:
+        session.close()
+        raise
+
+
+def sign(
+    message: bytes | Path | BinaryIO | Source,
+    token: OpenToken,
+    options: SignOptions = _DEFAULTS,
+    *,
+    at: datetime | None = None,
+) -> Signed:
+    """Sign one message. The key has been used when this returns; what is left is to write the result.
+
+    ``message`` may be as large as it likes: it is read twice and never held. ``at`` is the time to sign at, now.
+
+    Raises:
+        InvalidMessageError: it is no mail.
+        PolicyError: it is signed already, or the certificate is not to be used now.
+        NoKeyError: no key fits.
+        TokenError, PinError: from the token.
+        FileError: it cannot be read.
+    """
+    return sign_prepared(prepare(message, options), token, options, at=at)
+
+
+def prepare(message: bytes | Path | BinaryIO | Source, options: SignOptions) -> mime.Message | Source:
+    """Read as much of a message as is needed to refuse it, before anybody is asked for a PIN.
+
+    Raises:
+        InvalidMessageError: it is no mail.
+        AlreadySignedError: it carries a signature.
+        FileError: it cannot be read.
+    """
+    source = _source(message)
+    if options.form is not Format.SMIME:
+        return source
+    mail = mime.split(source)
+    smime.refuse_signed(mail, again=options.again)
+    return mail
+
+
+def sign_prepared(
+    prepared: mime.Message | Source, token: OpenToken, options: SignOptions, *, at: datetime | None = None
+) -> Signed:
+    """Sign what :func:`prepare` returned."""
+    moment = at or _now()
+    if isinstance(prepared, Source):
+        signer = token.signer(options, at=moment)
+        der = smime.sign_content(prepared, signer, at=moment, attached=options.opaque)
+        return Signed(armor(der) if options.form is Format.PEM else der, signer)
+    addresses = prepared.from_addresses()
+    signer = token.signer(options, addresses, at=moment)
+    boundary = f"=_{secrets.token_hex(16)}"
+    chunks = smime.sign(prepared, signer, at=moment, boundary=boundary, opaque=options.opaque, again=options.again)
+    notes = prepared.entity.notes
+    if not any(map(signer.identity.certificate.covers, addresses)):
+        notes += (_not_covered(addresses, signer),)
+    return Signed(chunks, signer, notes)
+
+
+def _not_covered(addresses: Sequence[str], signer: TokenSigner) -> str:
+    mailboxes = ", ".join(signer.identity.certificate.mailboxes) or "no address"
+    return f"the mail is from {', '.join(addresses) or 'nobody'}, the certificate is for {mailboxes}: verifiers will object"
+
+
+def _source(message: bytes | Path | BinaryIO | Source) -> Source:
+    if isinstance(message, Source):
+        return message
+    if isinstance(message, bytes):
+        return Source.from_bytes(message)
+    if isinstance(message, Path):
+        return Source.from_path(message)
+    return Source.from_file(message) if message.seekable() else Source.from_stream(message)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+class _Nobody:
+    """The prompter of a program that gave none."""
+
+    def pin(self, request: PinRequest) -> NoReturn:
+        """There is nobody to ask."""
+        msg = f"a PIN is needed for token '{request.token}', and the program gave no source of one"
+        raise PinUnavailableError(msg, hint="pass pin_source or prompter to open_token")
+
+    def touch(self, token: str) -> None:
+        """There is nobody to tell."""

@@ -1,0 +1,1 @@
+"""The life of a certificate: requested, imported, and what stands above it."""

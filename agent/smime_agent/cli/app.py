@@ -1,0 +1,101 @@
+"""The command tree. A command's module is loaded when it is called or listed, never before: start-up is felt."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: The commands in the order in which they are listed, each with the module that holds its Typer app.
+COMMANDS = {
+    "sign": "sign",
+    "token": "token",
+    "key": "key",
+    "cert": "cert",
+    "doctor": "doctor",
+    "demo": "demo",
+}
+_SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+
+
+class LazyGroup(TyperGroup):
+    """The top of the tree."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - Typer's own signature
+        """The names, in our order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - Typer's own signature
+        """Load one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        loaded = typer.main.get_command(import_module(f"smime_agent.cli.{COMMANDS[cmd_name]}").app)
+        loaded.name = cmd_name
+        return loaded
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it with the flag's value
+    if value:
+        from smime_agent import __version__
+
+        typer.echo(f"smime-agent {__version__}")
+        raise typer.Exit
+
+
+def _show_completion(shell: str | None) -> None:
+    if shell is None:
+        return
+    from typer.completion import get_completion_script
+
+    if shell not in _SHELLS:
+        msg = f"there is completion for {', '.join(_SHELLS)}, not for '{shell}'"
+        raise typer.BadParameter(msg)
+    typer.echo(get_completion_script(prog_name="smime-agent", complete_var="_SMIME_AGENT_COMPLETE", shell=shell))
+    raise typer.Exit
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    name="smime-agent",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root(
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    completion: Annotated[  # noqa: ARG001 - the same
+        str | None,
+        typer.Option(
+            "--show-completion",
+            metavar="SHELL",
+            callback=_show_completion,
+            is_eager=True,
+            help="Print the completion script for bash, zsh, fish or powershell, and exit.",
+        ),  # fmt: skip
+    ] = None,
+) -> None:
+    """Sign mail with a key that never leaves its smart card or HSM.
+
+    What a person reads goes to standard error, results go to standard output or to -o FILE.
+    """
+
+
+def command() -> Callable[..., Any]:
+    """The whole tree as one command; it also answers the shell's questions for completion."""
+    if "_SMIME_AGENT_COMPLETE" in __import__("os").environ:
+        from typer.completion import completion_init
+
+        completion_init()
+    return typer.main.get_command(app)

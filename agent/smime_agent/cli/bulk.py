@@ -1,0 +1,141 @@
+"""Many mails in one login, in this process or in several."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smime_agent import api
+from smime_agent.api import Format
+from smime_agent.cli import ui
+from smime_agent.cli.output import refuse_same_file
+from smime_agent.errors import FileError, PinError, SmimeAgentError, TokenError, UsageError
+from smime_agent.mime import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from smime_agent.api import OpenToken, SignOptions
+    from smime_agent.cli.options import Access
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One mail: where it is, and where its result goes."""
+
+    message: Path
+    output: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job: exit code 0 and perhaps warnings, or an error with its hint."""
+
+    job: Job
+    exit_code: int = 0
+    error: str = ""
+    hint: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def sign_many(access: Access, options: SignOptions, messages: Sequence[Path], folder: Path, workers: int) -> int:
+    """Sign every message into ``folder``; the worst exit code is returned, the failures were listed."""
+    jobs = plan_jobs(messages, folder, options)
+    _make_folder(folder)
+    with ui.Progress(len(jobs), "signing") as progress:
+        if workers > 1 and len(jobs) > 1:
+            from smime_agent.cli.workers import sign_in_workers
+
+            failed = list(_noted(sign_in_workers(access, options, jobs, min(workers, len(jobs))), progress))
+        else:
+            with access.open() as token:
+                failed = list(_noted(sign_jobs(token, options, jobs), progress))
+    return _report(failed, len(jobs))
+
+
+def plan_jobs(messages: Sequence[Path], folder: Path, options: SignOptions) -> list[Job]:
+    """What is to be signed and under which name; a folder stands for the mails in it.
+
+    Raises:
+        UsageError: there is none, two would have one name, or a result would overwrite a message.
+    """
+    suffix = "" if options.form is Format.SMIME else ".p7m" if options.opaque else ".p7s"
+    jobs = [Job(path, folder / (path.name + suffix)) for path in _expanded(messages)]
+    if not jobs:
+        msg = "there is no message to sign"
+        raise UsageError(msg, hint="name mails, or a folder that holds some")
+    by_name: dict[str, Job] = {}
+    for job in jobs:
+        if job.output.name in by_name:
+            msg = f"{by_name[job.output.name].message} and {job.message} would both be written to {job.output}"
+            raise UsageError(msg, hint="sign them in two runs, with two output folders")
+        by_name[job.output.name] = job
+        if job.output.exists():
+            refuse_same_file([job.message], job.output)
+    return jobs
+
+
+def sign_jobs(token: OpenToken, options: SignOptions, jobs: Iterable[Job]) -> Iterator[Outcome]:
+    """Sign one after the other. Once the token or the PIN fails, the rest is not tried."""
+    broken: SmimeAgentError | None = None
+    for job in jobs:
+        if broken is not None:
+            yield Outcome(job, broken.exit_code, f"not tried: {broken}", broken.hint)
+            continue
+        try:
+            with Source.from_path(job.message) as source:
+                signed = api.sign(source, token, options)
+                signed.write_to(job.output)
+            yield Outcome(job, notes=signed.notes)
+        except SmimeAgentError as error:
+            if isinstance(error, (TokenError, PinError)):
+                broken = error
+            yield Outcome(job, error.exit_code, str(error), error.hint)
+
+
+def _expanded(messages: Sequence[Path]) -> Iterator[Path]:
+    for path in messages:
+        if str(path) == "-":
+            msg = "standard input has no name to write its result under"
+            raise UsageError(msg, hint="leave --output-dir out, or name files")
+        if not path.is_dir():
+            yield path
+            continue
+        folders = [path / name for name in ("new", "cur") if (path / name).is_dir()] or [path]  # a Maildir has both
+        try:
+            inside = [found for folder in folders for found in folder.iterdir()]
+        except OSError as error:
+            msg = f"cannot read {path}: {error.strerror}"
+            raise FileError(msg) from error
+        yield from sorted(found for found in inside if not found.name.startswith(".") and found.is_file())
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"cannot make the folder {folder}: {error.strerror}"
+        raise FileError(msg) from error
+
+
+def _noted(outcomes: Iterable[Outcome], progress: ui.Progress) -> Iterator[Outcome]:
+    """The failures; warnings are shown as they come."""
+    for outcome in outcomes:
+        progress.step()
+        for text in outcome.notes:
+            ui.warning(f"{outcome.job.message}: {text}")
+        if outcome.exit_code:
+            yield outcome
+
+
+def _report(failed: Sequence[Outcome], total: int) -> int:
+    """List the failures at the end, each hint once."""
+    for outcome in failed:
+        ui.note(f"smime-agent: error: {outcome.job.message}: {outcome.error}")
+    for hint in dict.fromkeys(outcome.hint for outcome in failed if outcome.hint):
+        ui.note(f"hint: {hint}")
+    if sys.stderr.isatty() or failed:
+        ui.note(f"{total - len(failed)} of {total} signed" + (f", {len(failed)} failed" if failed else ""))
+    return max((outcome.exit_code for outcome in failed), default=0)

@@ -1,0 +1,206 @@
+"""``smime-agent doctor``: what is installed, plugged in and usable, and why a key is not.
+
+Each module is tried in a process of its own, so that one which crashes or hangs is a line in the report.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import select
+import signal
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from smime_agent import __version__
+from smime_agent.algorithms import KeyKind, Padding, SignatureScheme
+from smime_agent.cli import ui
+from smime_agent.cli.options import Access, JsonOption, ModuleOption, TokenOption
+from smime_agent.errors import SmimeAgentError
+from smime_agent.tokens import module as modules
+from smime_agent.tokens.token import Search
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smime_agent.tokens.objects import TokenKey
+    from smime_agent.tokens.token import Token
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_PACKAGES = ("python-pkcs11", "cryptography", "pyscard", "typer", "asn1crypto")
+_PATIENCE_SECONDS = 20.0
+
+
+@app.command()
+def doctor(token: TokenOption = None, module: ModuleOption = None, json: JsonOption = False) -> None:
+    """Show what is installed, plugged in and usable, and how each key would sign. No PIN is asked for."""
+    access = Access.of(token, module)
+    paths = [access.search.module] if access.search.module else modules.default_paths()
+    report = {
+        "versions": dict(_versions()),
+        "readers": _readers(),
+        "modules": [{"path": path, **_probe(path, access.search.token)} for path in paths],
+    }
+    if json:
+        ui.json_line("doctor/1", **report)
+        return
+    _tell(report)
+
+
+def _tell(report: dict[str, Any]) -> None:
+    ui.out("Versions: " + ", ".join(f"{name} {number}" for name, number in report["versions"].items()))
+    readers = report["readers"]
+    ui.out("Readers:  " + (readers if isinstance(readers, str) else ", ".join(readers) or "none plugged in"))
+    if not report["modules"]:
+        ui.out("Modules:  none is registered, and SoftHSM is not installed; install softhsm2 or opensc")
+    for module in report["modules"]:
+        ui.out(f"\nModule {module['path']}")
+        if "error" in module:
+            ui.out(f"  not usable: {module['error']}")
+            if module.get("hint"):
+                ui.out(f"  hint: {module['hint']}")
+            continue
+        ui.out(f"  {module['description']}")
+        if not module["tokens"]:
+            ui.out("  no token is plugged in")
+        for token in module["tokens"]:
+            _tell_token(token)
+
+
+def _tell_token(token: dict[str, Any]) -> None:
+    ui.out(f"\n  Token '{token['label']}', serial {token['serial']}: PIN {token['pin']}")
+    ui.out(f"    {token['uri']}")
+    if not token["keys"]:
+        ui.out("    no key can be seen without the PIN, or there is none; 'smime-agent key list --login' looks further")
+    for key in token["keys"]:
+        ui.out(f"    key {key['id']} '{key['label']}', {key['type']}")
+        for plan in key["plans"]:
+            ui.out(f"      {plan}")
+        for problem in key["problems"]:
+            ui.out(f"      but: {problem}")
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    yield "smime-agent", __version__
+    yield "Python", platform.python_version()
+    for package in _PACKAGES:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            yield package, "missing"
+
+
+def _readers() -> list[str] | str:
+    """The readers that PC/SC knows, or why it cannot be asked."""
+    try:
+        from smartcard.pcsc.PCSCExceptions import BaseSCardException
+        from smartcard.System import readers
+    except ImportError:
+        return "pyscard is not installed, or lacks libpcsclite"
+    try:
+        return [str(reader) for reader in readers()]
+    except BaseSCardException:
+        return "the PC/SC daemon (pcscd) is not running; smart cards need it, SoftHSM does not"
+
+
+def _probe(path: str, token: str | None) -> dict[str, Any]:
+    """What a module holds, found out by a child that may crash."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _answer(writing, path, token)
+    os.close(writing)
+    answer = _read_until(reading, time.monotonic() + _PATIENCE_SECONDS)
+    os.close(reading)
+    if answer is None:
+        os.kill(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if answer is None:
+        return {"error": f"it does not answer within {_PATIENCE_SECONDS:.0f} seconds"}
+    if code < 0:
+        return {"error": f"it crashes ({signal.Signals(-code).name})"}
+    found: dict[str, Any] = json.loads(answer)
+    return found
+
+
+def _answer(writing: int, path: str, token: str | None) -> None:
+    """The child: tell what is there, and leave without the interpreter's farewell."""
+    try:
+        facts = _examine(path, token)
+    except SmimeAgentError as error:
+        facts = {"error": str(error), "hint": error.hint}
+    with os.fdopen(writing, "w") as pipe:
+        json.dump(facts, pipe)
+    os._exit(0)
+
+
+def _read_until(descriptor: int, deadline: float) -> bytes | None:
+    """Everything up to the end, or ``None`` when that does not come in time."""
+    pieces = []
+    while (left := deadline - time.monotonic()) > 0:
+        if not select.select([descriptor], [], [], left)[0]:
+            break
+        piece = os.read(descriptor, 1 << 16)
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+    return None
+
+
+def _examine(path: str, token: str | None) -> dict[str, Any]:
+    module = modules.load(path)
+    library = module.library
+    return {
+        "description": f"{library.library_description} {'.'.join(map(str, library.library_version))} by {library.manufacturer_id}",
+        "tokens": [_examine_token(found) for found in Search(token, path).tokens()],
+    }
+
+
+def _examine_token(token: Token) -> dict[str, Any]:
+    from smime_agent.cli.token import pin_state
+    from smime_agent.tokens.objects import read_objects
+    from smime_agent.tokens.pins import PinSource, SourcePrompter
+    from smime_agent.tokens.session import TokenSession
+
+    with TokenSession(token, SourcePrompter(PinSource.parse("prompt"), ui.TerminalPrompter())) as session:
+        objects = read_objects(session)
+        with session.calling():
+            mechanisms = token.slot.get_mechanisms()
+    return {
+        "label": token.info.label,
+        "serial": token.info.serial,
+        "uri": str(token.info.uri),
+        "pin": pin_state(token.info),
+        "keys": [
+            {
+                "id": key.id.hex(),
+                "label": key.label,
+                "type": str(key.algorithm),
+                "plans": list(_plans(key, mechanisms)),
+                "problems": [] if objects.certificates_of(key) else ["no certificate for it is on the token"],
+            }
+            for key in objects.keys
+        ],
+    }
+
+
+def _plans(key: TokenKey, mechanisms: Any) -> Iterator[str]:  # noqa: ANN401 - a set of two kinds
+    """How the key would sign, in each way it can; or why it cannot."""
+    from smime_agent.tokens.mechanisms import plan_signature
+
+    if not key.can_sign:
+        yield "not for signing"
+        return
+    for padding in (Padding.PKCS1, Padding.PSS) if key.algorithm.kind is KeyKind.RSA else (None,):
+        try:
+            yield plan_signature(
+                SignatureScheme.for_key(key.algorithm, None, padding), key.algorithm, mechanisms
+            ).explain()
+        except SmimeAgentError as error:
+            yield f"cannot sign: {error}"

@@ -1,0 +1,97 @@
+"""From argv to an exit code: every error becomes one line, a hint and a number here, and nowhere else."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from smime_agent.errors import SmimeAgentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+    from typing import NoReturn
+
+_BUG = 1
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and leave the process with its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = code or 2  # closed on us, and said so already where that could be said
+    # Nothing is left to be done: PKCS#11 modules are known to crash when the interpreter takes them down.
+    os._exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; the exit code is returned, and what went wrong was told on standard error."""
+    from smime_agent.cli import ui
+    from smime_agent.cli.app import command
+
+    try:
+        result = command().main(list(arguments), prog_name="smime-agent", standalone_mode=False)
+    except SmimeAgentError as error:
+        ui.error(str(error), error.hint)
+        return error.exit_code
+    except KeyboardInterrupt:
+        ui.error("interrupted", None)
+        return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the one place where all ends
+        return _unexpected(error)
+    return result if isinstance(result, int) else 0
+
+
+def _unexpected(error: Exception) -> int:
+    """Usage errors of the command parser, broken pipes, and bugs."""
+    from smime_agent.cli import ui
+
+    describe = getattr(error, "format_message", None)
+    if describe is not None:  # a ClickException, from wherever this version of Typer keeps its Click
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "smime-agent"
+        ui.error(describe().rstrip("."), f"'{path} --help' shows what it takes")
+        return 2
+    if type(error).__name__ == "Abort":
+        ui.error("interrupted", None)
+        return _INTERRUPTED
+    if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EIO, errno.ENOSPC):
+        ui.error(f"cannot write the output: {error.strerror}", None)
+        return 2
+    if isinstance(error, MemoryError):
+        ui.error("out of memory", None)
+        return _BUG
+    where = _place(error)
+    ui.error(
+        f"this is a bug in smime-agent: {type(error).__name__} at {where}",
+        "please report it with the command that you gave; SMIME_AGENT_DEBUG=1 shows where it happened",
+    )
+    if os.environ.get("SMIME_AGENT_DEBUG"):
+        import traceback
+
+        # Without the values: an exception's text may hold what came from the mail or the token.
+        ui.note("".join(traceback.format_tb(error.__traceback__)))
+    return _BUG
+
+
+def _place(error: Exception) -> str:
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return "an unknown place"
+    code = traceback.tb_frame.f_code
+    return f"{os.path.basename(code.co_filename)}:{traceback.tb_lineno}"
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Leave by an exception, so that unfinished outputs are removed."""
+    raise KeyboardInterrupt

@@ -1,0 +1,147 @@
+"""The options that several commands share, and what they are turned into: a token, a login, a keyring."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smime_agent.api import logged_in
+from smime_agent.certificates.chains import stored_chain
+from smime_agent.cli import ui
+from smime_agent.cli.guard import guard
+from smime_agent.config import Config, data_directory, load_config
+from smime_agent.tokens.pins import PinSource, SourcePrompter
+from smime_agent.tokens.session import TokenSession
+from smime_agent.tokens.token import Search
+
+if TYPE_CHECKING:
+    from smime_agent.api import OpenToken, SignOptions
+    from smime_agent.keys import Pin, PinRequest, Prompter
+
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        envvar="SMIME_AGENT_TOKEN",
+        show_envvar=False,
+        help="A pkcs11: URI or a token's label.",
+    ),
+]
+ModuleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--module",
+        metavar="PATH",
+        envvar="SMIME_AGENT_MODULE",
+        show_envvar=False,
+        help="The PKCS#11 module to use, instead of all that are registered.",
+    ),
+]
+PinSourceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pin-source", metavar="SOURCE", help="Where the PIN comes from: prompt, env:NAME, file:PATH or fd:N."
+    ),
+]
+LastTryOption = Annotated[
+    bool, typer.Option("--use-last-pin-try", help="Allow the PIN to be tried when one try is left.")
+]
+KeyOption = Annotated[
+    str | None, typer.Option("--key", metavar="KEY", help="A pkcs11: URI, a hexadecimal id, a label or a mail address.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What was said about the token on the command line, in the environment and in the configuration file."""
+
+    search: Search
+    pin_source: PinSource
+    use_last_pin_try: bool
+    config: Config
+
+    @classmethod
+    def of(
+        cls,
+        token: str | None,
+        module: str | None,
+        pin_source: str | None = None,
+        *,
+        use_last_pin_try: bool = False,
+    ) -> Access:
+        """The command line and the environment come first, then the URI, then the file."""
+        config = load_config()
+        search = Search(token or config.token, module or config.module, guard)
+        source = PinSource.parse(pin_source or search.uri.pin_source or config.pin_source)
+        return cls(search, source, use_last_pin_try, config)
+
+    def prompter(self) -> SourcePrompter:
+        """Who is asked for the PIN."""
+        return SourcePrompter(self.pin_source, ui.TerminalPrompter())
+
+    def session(self, *, writable: bool = False) -> TokenSession:
+        """A session with the one token that fits, not yet logged in."""
+        return TokenSession(
+            self.search.one(), self.prompter(), use_last_pin_try=self.use_last_pin_try, writable=writable
+        )
+
+    def open(self) -> OpenToken:
+        """The one token that fits, logged in, with the chains that were imported."""
+        return logged_in(self.session(), stored_chain(data_directory()))
+
+    def verified_login(self, options: SignOptions) -> tuple[dict[str, object], bytes]:
+        """What a worker needs to log in and sign as we would, and a PIN that was tried here, once.
+
+        Raises:
+            TokenError, PinError: from the token; then no worker may try.
+        """
+        prompter = _Remembering(self.prompter())
+        session = TokenSession(self.search.one(), prompter, use_last_pin_try=self.use_last_pin_try)
+        with logged_in(session) as token:
+            task: dict[str, object] = {"token": str(token.info.uri), "module": token.info.module}
+        task |= {name: getattr(value, "value", value) for name, value in asdict(options).items()}
+        return task, prompter.octets
+
+
+class _Remembering:
+    """A prompter that keeps the PIN it passes on, for the workers."""
+
+    def __init__(self, inner: Prompter) -> None:
+        self._inner = inner
+        self.octets = b""
+
+    def __repr__(self) -> str:
+        return "_Remembering(...)"
+
+    def pin(self, request: PinRequest) -> Pin:
+        """The PIN, from the one who knows it."""
+        pin = self._inner.pin(request)
+        self.octets = bytes(pin.reveal())
+        return pin
+
+    def touch(self, token: str) -> None:
+        """Pass it on."""
+        self._inner.touch(token)
+
+
+def secret(source: str | None, prompt: str) -> Pin:
+    """An SO PIN or a new PIN: from its source, else typed at the terminal."""
+    parsed = PinSource.parse(source or "prompt")
+    return ui.ask_secret(prompt) if str(parsed) == "prompt:" else parsed.read()
+
+
+def new_secret(source: str | None, what: str) -> Pin:
+    """A secret that is to be set: typed twice at the terminal, or read once from a source."""
+    first = secret(source, f"{what}: ")
+    if source in (None, "prompt"):
+        second = ui.ask_secret(f"{what}, again: ")
+        same = first.reveal() == second.reveal()
+        second.wipe()
+        if not same:
+            msg = "the two differ"
+            raise typer.BadParameter(msg)
+    return first

@@ -1,0 +1,160 @@
+"""How the program speaks.
+
+- Results go to standard output, everything that a person reads to standard error.
+- An error is one line, ``smime-agent: error: what happened``, and a line ``hint: what to do`` where there is one.
+- Nothing that came from a mail, a certificate or a token reaches the terminal unescaped.
+- Progress is shown on a terminal only, and wiped when it is over.
+- JSON is one object a line, with a ``schema``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Self
+
+from smime_agent.errors import PinUnavailableError
+from smime_agent.keys import Pin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from smime_agent.keys import PinRequest
+
+_BAR = 24
+
+
+def printable(text: str) -> str:
+    """``text`` with each character that could move the cursor, change a colour or reorder a line spelt out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def error(message: str, hint: str | None) -> None:
+    """Tell what went wrong, and what to do about it."""
+    note(f"smime-agent: error: {message}")
+    if hint:
+        note(f"hint: {hint}")
+
+
+def warning(message: str) -> None:
+    """Tell what a person should know although all went well."""
+    note(f"smime-agent: warning: {message}")
+
+
+def note(text: str) -> None:
+    """Write to standard error; where that is closed there is nobody to tell."""
+    try:
+        print(printable(text), file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        return
+
+
+def out(text: str) -> None:
+    """One line of a result on standard output."""
+    print(printable(text))
+
+
+def json_line(schema: str, **values: Any) -> None:  # noqa: ANN401 - any JSON
+    """One JSON object on standard output."""
+    import json
+
+    print(json.dumps({"schema": f"smime-agent.{schema}", **values}, ensure_ascii=False))
+
+
+def table(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> None:
+    """Columns with a heading, as wide as they need to be."""
+    lines = [[printable(cell).replace("\n", " ") for cell in row] for row in (heads, *rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def fields(pairs: Iterable[tuple[str, str]]) -> None:
+    """Names and values, one pair a line."""
+    shown = list(pairs)
+    width = max(len(name) for name, _ in shown)
+    for name, value in shown:
+        out(f"{name.ljust(width)}  {value}")
+
+
+class Progress:
+    """A bar on standard error for long work; silent where that is no terminal."""
+
+    def __init__(self, total: int, what: str) -> None:
+        """Count to ``total``."""
+        self._total, self._what, self._done, self._shown = total, what, 0, -1
+        self._live = sys.stderr.isatty() and total > 1
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wipe the bar."""
+        if self._live and self._shown >= 0:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def step(self) -> None:
+        """One more is done."""
+        self._done += 1
+        percent = self._done * 100 // self._total
+        if self._live and percent != self._shown:
+            self._shown = percent
+            bar = "#" * (percent * _BAR // 100)
+            text = f"\r{self._what} [{bar:<{_BAR}}] {self._done}/{self._total}"
+            print(text, end="", file=sys.stderr, flush=True)
+
+
+class TerminalPrompter:
+    """Asks the person at the terminal, even while standard input is a mail."""
+
+    def pin(self, request: PinRequest) -> Pin:
+        """Ask for the PIN on the terminal itself, without showing it."""
+        if request.warning:
+            warning(f"token '{request.token}': {request.warning}")
+        name = f"token '{request.token}'" + (f" (serial {request.serial})" if request.serial else "")
+        return ask_secret(f"PIN for {name}, {request.purpose}: ")
+
+    def touch(self, token: str) -> None:
+        """Tell that the token waits."""
+        note(f"{token}: waiting for it; touch it if it blinks")
+
+
+def ask_secret(prompt: str) -> Pin:
+    """A secret typed at the terminal.
+
+    Raises:
+        PinUnavailableError: there is no terminal, or nothing was typed.
+    """
+    import getpass
+    import warnings
+
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        msg = "there is no terminal to ask for the PIN on"
+        raise PinUnavailableError(msg, hint="use --pin-source env:NAME, file:PATH or fd:N") from None
+    os.close(terminal)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)  # it would show what is typed
+            answer = getpass.getpass(printable(prompt))
+    except (EOFError, OSError, getpass.GetPassWarning):
+        msg = "no PIN was entered"
+        raise PinUnavailableError(msg) from None
+    if not answer:
+        msg = "no PIN was entered"
+        raise PinUnavailableError(msg)
+    return Pin(answer.encode())
+
+
+def confirm(question: str) -> bool:
+    """Ask a person to type ``yes``; no terminal is no."""
+    try:
+        with open("/dev/tty", "r+b", buffering=0) as terminal:  # noqa: PTH123 - a device
+            terminal.write(f"{printable(question)} Type yes to go on: ".encode())
+            return terminal.readline().strip().lower() == b"yes"
+    except OSError:
+        return False

@@ -1,0 +1,91 @@
+"""One process of several that sign: see :mod:`smime_agent.cli.workers`, which starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smime_agent.algorithms import Digest, Padding
+from smime_agent.api import Format, OpenToken, SignOptions, open_token
+from smime_agent.certificates.chains import stored_chain
+from smime_agent.cli import ui
+from smime_agent.cli.bulk import Job, Outcome, sign_jobs
+from smime_agent.config import data_directory
+from smime_agent.errors import SmimeAgentError
+from smime_agent.keys import Pin, PinRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class _Given:
+    """A prompter that was given the PIN at the start."""
+
+    def __init__(self, pin: bytes) -> None:
+        self._pin = pin
+
+    def pin(self, request: PinRequest) -> Pin:  # noqa: ARG002 - the same for every request
+        """The PIN."""
+        return Pin(self._pin)
+
+    def touch(self, token: str) -> None:
+        """Tell the person, past the parent."""
+        ui.TerminalPrompter().touch(token)
+
+
+def work() -> None:
+    """Read the task, log in, and answer every job with a line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and closes our input
+    lines = sys.stdin.buffer
+    task = json.loads(lines.readline())
+    prompter = _Given(lines.readline().rstrip(b"\n"))
+    options = SignOptions(
+        form=Format(task["form"]),
+        opaque=task["opaque"],
+        again=task["again"],
+        key=task["key"],
+        digest=task["digest"] and Digest(task["digest"]),
+        padding=task["padding"] and Padding(task["padding"]),
+    )
+    try:
+        token = open_token(
+            task["token"], module=task["module"], prompter=prompter, extra_chain=stored_chain(data_directory())
+        )
+    except SmimeAgentError as error:
+        for job in _jobs():
+            _answer(Outcome(job, error.exit_code, str(error), error.hint))
+        return
+    with token:
+        _sign(token, options)
+
+
+def _sign(token: OpenToken, options: SignOptions) -> None:
+    for outcome in sign_jobs(token, options, _jobs()):
+        _answer(outcome)
+
+
+def _jobs() -> Iterator[Job]:
+    for line in iter(sys.stdin.buffer.readline, b""):
+        message, output = json.loads(line)
+        yield Job(Path(message), Path(output))
+
+
+def _answer(outcome: Outcome) -> None:
+    values: dict[str, Any] = {
+        "exit_code": outcome.exit_code,
+        "error": outcome.error,
+        "hint": outcome.hint,
+        "notes": outcome.notes,
+    }
+    sys.stdout.buffer.write(json.dumps(values).encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    work()
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,26 @@
+"""The textual encoding of a CMS object (RFC 7468, 9)."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_LINE = 48  # octets that make the 64 characters of a line (RFC 7468, 2)
+
+
+def armor(chunks: Iterable[bytes], label: str = "CMS") -> Iterator[bytes]:
+    """PEM text of a DER object of any size, in pieces about as large as those that come in."""
+    yield f"-----BEGIN {label}-----\n".encode()
+    rest = b""
+    for chunk in chunks:
+        octets = rest + chunk
+        whole = len(octets) - len(octets) % _LINE
+        if whole:
+            yield b"".join(b2a_base64(octets[at : at + _LINE]) for at in range(0, whole, _LINE))
+        rest = octets[whole:]
+    if rest:
+        yield b2a_base64(rest)
+    yield f"-----END {label}-----\n".encode()

@@ -1,0 +1,88 @@
+"""The signed attributes of a SignerInfo: what a signature on mail is really over."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from smime_agent import der
+from smime_agent.keys import ToBeSigned
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from smime_agent.algorithms import SignatureScheme
+    from smime_agent.keys import Identity
+    from smime_agent.x509 import Certificate
+
+ID_DATA = "1.2.840.113549.1.7.1"
+
+_CONTENT_TYPE = "1.2.840.113549.1.9.3"
+_MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
+_SIGNING_TIME = "1.2.840.113549.1.9.5"
+_SMIME_CAPABILITIES = "1.2.840.113549.1.9.15"
+_CMS_ALGORITHM_PROTECTION = "1.2.840.113549.1.9.52"
+_ENCRYPTION_KEY_PREFERENCE = "1.2.840.113549.1.9.16.2.11"
+_SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47"
+
+#: What an answer may be encrypted with, most wanted first. Parameters are absent (RFC 8551, 2.5.2; RFC 8418, 3).
+_CONTENT_ENCRYPTION = (
+    "2.16.840.1.101.3.4.1.46",  # AES-256-GCM
+    "2.16.840.1.101.3.4.1.6",  # AES-128-GCM
+    "2.16.840.1.101.3.4.1.42",  # AES-256-CBC
+    "2.16.840.1.101.3.4.1.2",  # AES-128-CBC
+)
+
+
+def attribute(dotted: str, *values: bytes) -> bytes:
+    """One Attribute: ``SEQUENCE { attrType OBJECT IDENTIFIER, attrValues SET OF AttributeValue }``."""
+    return der.sequence(der.object_identifier(dotted), der.set_of(values))
+
+
+class SignedAttributes:
+    """The attributes of one signer: those that never change encoded once, the rest with each message."""
+
+    def __init__(self, identity: Identity, scheme: SignatureScheme) -> None:
+        """Prepare for messages signed by ``identity`` with ``scheme``."""
+        self._constant = [
+            attribute(_CONTENT_TYPE, der.object_identifier(ID_DATA)),
+            attribute(_SMIME_CAPABILITIES, der.sequence(*map(der.algorithm, _CONTENT_ENCRYPTION))),
+            attribute(_SIGNING_CERTIFICATE_V2, _signing_certificate_v2(identity.certificate)),
+            attribute(_CMS_ALGORITHM_PROTECTION, _cms_algorithm_protection(scheme)),
+        ]
+        if identity.encryption_certificate is not None:  # RFC 8551, 2.5.3: when it is another than the signer's
+            preference = der.context(0, _issuer_and_serial_contents(identity.encryption_certificate))
+            self._constant.append(attribute(_ENCRYPTION_KEY_PREFERENCE, preference))
+
+    def encode(self, digest: bytes, at: datetime) -> ToBeSigned:
+        """What is signed for a content with this digest at this time: the DER SET OF (RFC 5652, 5.4)."""
+        return ToBeSigned(
+            der.set_of([*self._constant, _signing_time(at), attribute(_MESSAGE_DIGEST, der.octet_string(digest))])
+        )
+
+
+def issuer_and_serial_number(certificate: Certificate) -> bytes:
+    """An IssuerAndSerialNumber (RFC 5652, 10.2.4)."""
+    return der.sequence(_issuer_and_serial_contents(certificate))
+
+
+def _issuer_and_serial_contents(certificate: Certificate) -> bytes:
+    return certificate.issuer_encoded + der.integer(certificate.serial_number)
+
+
+@lru_cache(maxsize=1)
+def _signing_time(at: datetime) -> bytes:
+    return attribute(_SIGNING_TIME, der.time(at))
+
+
+def _signing_certificate_v2(certificate: Certificate) -> bytes:
+    """SigningCertificateV2 with one ESSCertIDv2, its hashAlgorithm the default, SHA-256 (RFC 5035, 4)."""
+    general_names = der.sequence(der.context(4, certificate.issuer_encoded))
+    issuer_serial = der.sequence(general_names, der.integer(certificate.serial_number))
+    return der.sequence(der.sequence(der.sequence(der.octet_string(certificate.fingerprint), issuer_serial)))
+
+
+def _cms_algorithm_protection(scheme: SignatureScheme) -> bytes:
+    """``SEQUENCE { digestAlgorithm, signatureAlgorithm [1] IMPLICIT }`` (RFC 6211, 2)."""
+    signature_algorithm = b"\xa1" + scheme.algorithm_identifier[1:]
+    return der.sequence(scheme.digest.algorithm_identifier, signature_algorithm)

@@ -1,0 +1,141 @@
+"""Everything that can go wrong, each with an exit code and, where there is one, a way out.
+
+The code below a class is the exit code of the command line (0 is done, 1 is a bug of ours)::
+
+    SmimeAgentError
+    ├── UsageError ................ 2   what was asked cannot be done as it was asked
+    │   ├── ConfigError                 the configuration file says something else than it may
+    │   ├── FileError                   a file cannot be read or written
+    │   └── AmbiguousError              several tokens or keys fit
+    ├── InvalidMessageError ....... 6   not a mail, or one whose structure cannot be kept
+    ├── NoKeyError ................ 7   no key of ours fits
+    ├── TokenError ................ 8   the token, or its PKCS#11 module, does not do its part
+    │   ├── TokenAbsentError            no such token is plugged in
+    │   ├── TokenRemovedError           it was there when the operation began
+    │   ├── ModuleLoadError             the file is not a PKCS#11 module, or does not start
+    │   ├── ModuleCrashedError          the module took its process with it
+    │   └── MechanismError              this key on this token cannot do it, and why
+    ├── PinError .................. 9   nobody is logged in
+    │   ├── PinIncorrectError           one try was spent
+    │   ├── PinLockedError              no try is left
+    │   ├── PinLastTryError             one try is left, and it was not spent
+    │   ├── PinNotSetError              the token has no user PIN yet
+    │   └── PinUnavailableError         there is nobody to ask, or no answer
+    └── PolicyError .............. 10   it could be done, and it should not
+        ├── AlreadySignedError
+        └── CertificateNotUsableError   expired, not yet valid, or not for this use
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SmimeAgentError(Exception):
+    """The root of the tree: one sentence about what happened, and a hint about what to do.
+
+    ``str(error)`` is that sentence, without a full stop, fit to follow ``smime-agent: error:``.
+    """
+
+    exit_code: ClassVar[int] = 1
+    hint: str | None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(SmimeAgentError):
+    """What was asked cannot be done as it was asked."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """The configuration file, or a variable of the environment, says something it may not."""
+
+
+class FileError(UsageError):
+    """A file cannot be read or written."""
+
+
+class AmbiguousError(UsageError):
+    """Several tokens, keys or certificates fit, and guessing would be wrong."""
+
+
+class InvalidMessageError(SmimeAgentError):
+    """Not a mail, or one whose structure cannot be kept while it is signed."""
+
+    exit_code = 6
+
+
+class NoKeyError(SmimeAgentError):
+    """No key of ours fits what was asked."""
+
+    exit_code = 7
+
+
+class TokenError(SmimeAgentError):
+    """The token, or its PKCS#11 module, does not do its part."""
+
+    exit_code = 8
+
+
+class TokenAbsentError(TokenError):
+    """No such token is plugged in."""
+
+
+class TokenRemovedError(TokenError):
+    """The token was there when the operation began."""
+
+
+class ModuleLoadError(TokenError):
+    """The file is not a PKCS#11 module, or it does not start."""
+
+
+class ModuleCrashedError(TokenError):
+    """The module took the process that had loaded it with it."""
+
+
+class MechanismError(TokenError):
+    """This key on this token cannot do what was asked."""
+
+
+class PinError(SmimeAgentError):
+    """Nobody is logged in to the token."""
+
+    exit_code = 9
+
+
+class PinIncorrectError(PinError):
+    """The PIN was wrong, and one try was spent."""
+
+
+class PinLockedError(PinError):
+    """No try is left."""
+
+
+class PinLastTryError(PinError):
+    """One try is left, and it was not spent."""
+
+
+class PinNotSetError(PinError):
+    """The token is initialised, its user PIN is not."""
+
+
+class PinUnavailableError(PinError):
+    """There is nobody to ask for a PIN, or the one who was asked said no."""
+
+
+class PolicyError(SmimeAgentError):
+    """It could be done, and it should not."""
+
+    exit_code = 10
+
+
+class AlreadySignedError(PolicyError):
+    """The mail carries a signature, and nobody asked for a second one."""
+
+
+class CertificateNotUsableError(PolicyError):
+    """The certificate is expired, not yet valid, or not for this use."""

@@ -1,0 +1,75 @@
+"""Files that are written whole or not at all: beside their name first, then renamed onto it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from smime_agent.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+#: Chunks are gathered to at least this many octets before they are written: a small file costs one call.
+_GATHER = 1 << 16
+
+
+def write_file(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file: all of it, or nothing under that name. Devices and pipes are written through.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    if path.is_dir():
+        msg = f"cannot write {path}: it is a directory"
+        raise FileError(msg)
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("wb", buffering=0) as device:
+                write_all(device.fileno(), chunks)
+        else:
+            _write_beside(path, chunks)
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror}"
+        raise FileError(msg) from error
+
+
+def write_all(descriptor: int, chunks: Iterable[bytes]) -> None:
+    """Write every octet to a descriptor, in few calls.
+
+    Raises:
+        OSError: it takes no more.
+    """
+    pending: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        pending.append(chunk)
+        size += len(chunk)
+        if size >= _GATHER:
+            _drain(descriptor, b"".join(pending))
+            pending, size = [], 0
+    _drain(descriptor, b"".join(pending))
+
+
+def _drain(descriptor: int, octets: bytes) -> None:
+    written = os.write(descriptor, octets) if octets else 0
+    while written < len(octets):
+        written += os.write(descriptor, memoryview(octets)[written:])
+
+
+def _write_beside(path: Path, chunks: Iterable[bytes]) -> None:
+    folder, name = os.path.split(os.fspath(path))
+    beside = os.path.join(folder, f".{name[:200]}.{os.getpid()}.part")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            write_all(descriptor, chunks)
+        finally:
+            os.close(descriptor)
+        os.rename(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise

@@ -1,0 +1,173 @@
+"""Which key: the only place that decides it.
+
+Today every key is on a token that this process has opened. The roads know a
+:class:`~smime_agent.keys.Signer` and nothing of where it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from smime_agent.algorithms import SignatureScheme
+from smime_agent.errors import AmbiguousError, CertificateNotUsableError, NoKeyError, UsageError
+from smime_agent.keys import Identity, KeyQuery
+from smime_agent.tokens.objects import TokenKey, TokenObjects, read_objects
+from smime_agent.tokens.signer import SigningKey, TokenSigner
+from smime_agent.tokens.uri import SCHEME, Pkcs11Uri
+from smime_agent.x509 import Certificate, chain_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from smime_agent.algorithms import Digest, Padding
+    from smime_agent.tokens.session import TokenSession
+
+_T = TypeVar("_T")
+_LIST_HINT = "'smime-agent key list' shows the keys, 'smime-agent cert list' the certificates"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A key with one of its certificates."""
+
+    key: TokenKey
+    certificate: Certificate
+
+
+class TokenKeyring:
+    """The keys of one token in one login."""
+
+    def __init__(self, session: TokenSession, extra_chain: Sequence[Certificate] = ()) -> None:
+        """Look at a token that is logged in; ``extra_chain`` completes chains that it does not hold."""
+        self._session = session
+        self._objects: TokenObjects = read_objects(session)
+        self._pool = [found.certificate for found in self._objects.certificates] + list(extra_chain)
+        self._signers: dict[tuple[Certificate, SignatureScheme], TokenSigner] = {}
+
+    def signer(
+        self, query: KeyQuery, *, at: datetime, digest: Digest | None = None, padding: Padding | None = None
+    ) -> TokenSigner:
+        """The signer that ``query`` asks for, usable at the time ``at``.
+
+        Raises:
+            NoKeyError: no key with a certificate fits.
+            AmbiguousError: several do.
+            CertificateNotUsableError: the one that fits is expired, not yet valid, or not for signing.
+        """
+        pair = self._named(query.name, at) if query.name else self._by_address(query.addresses, at)
+        _check(pair, at)
+        scheme = SignatureScheme.for_key(pair.key.algorithm, digest, padding)
+        known = self._signers.get((pair.certificate, scheme))
+        if known is None:
+            identity = Identity(
+                pair.certificate, chain_of(pair.certificate, self._pool), self._encryption_certificate(pair, at)
+            )
+            known = TokenSigner(SigningKey(self._session, pair.key, scheme), identity)
+            self._signers[pair.certificate, scheme] = known
+        return known
+
+    def key(self, name: str) -> TokenKey:
+        """The key of that name, with or without a certificate.
+
+        Raises:
+            NoKeyError: there is none.
+            AmbiguousError: there are several.
+        """
+        return _only(
+            [key for key in self._objects.keys if self._fits(key, name)], name, self._session.name, lambda key: key.name
+        )
+
+    def _named(self, name: str, at: datetime) -> _Pair:
+        pairs = self._pairs()
+        if "@" in name and not name.startswith(SCHEME):
+            return self._by_address((name,), at)
+        key = self.key(name)
+        fitting = [pair for pair in pairs if pair.key == key]
+        if not fitting:
+            msg = f"{key.name} on {self._session.name} has no certificate"
+            raise NoKeyError(msg, hint="'smime-agent cert request' asks for one, 'smime-agent cert import' stores it")
+        return _best(fitting, at)
+
+    def _by_address(self, addresses: Sequence[str], at: datetime) -> _Pair:
+        """The pair for the first address that has one; without addresses the only key for signing."""
+        pairs = self._pairs()
+        for address in addresses:
+            if covering := [pair for pair in pairs if pair.certificate.covers(address)]:
+                return _best(covering, at)
+        if addresses:
+            msg = f"no key on {self._session.name} has a certificate for {', '.join(addresses)}"
+            raise NoKeyError(msg, hint=f"choose one with --key; {_LIST_HINT}")
+        signing = [pair for pair in pairs if pair.certificate.permits_signing]
+        keys = {pair.key for pair in signing}
+        key = _only(list(keys), None, self._session.name, lambda key: key.name)
+        return _best([pair for pair in signing if pair.key == key], at)
+
+    def _pairs(self) -> list[_Pair]:
+        """Every key that can sign, with each of its certificates."""
+        return [
+            _Pair(key, found.certificate)
+            for key in self._objects.keys
+            if key.private_seen and key.can_sign
+            for found in self._objects.certificates_of(key)
+        ]
+
+    def _fits(self, key: TokenKey, name: str) -> bool:
+        if name.lower().startswith(SCHEME):
+            uri = Pkcs11Uri.parse(name)
+            if uri.type not in (None, "private", "public", "cert"):
+                msg = f"{name} is not the URI of a key"
+                raise UsageError(msg)
+            return self._session.token.info.matches(uri) and uri.matches({"id": key.id, "object": key.label})
+        return key.label == name or key.id.hex() == name.lower().replace(":", "").removeprefix("0x")
+
+    def _encryption_certificate(self, pair: _Pair, at: datetime) -> Certificate | None:
+        """Another certificate of the same mailbox on the token, to which answers can be encrypted (RFC 8551, 2.5.3)."""
+        mine = pair.certificate
+        candidates = [
+            found.certificate
+            for found in self._objects.certificates
+            if found.certificate != mine
+            and found.certificate.permits_encryption
+            and not found.certificate.is_ca
+            and found.certificate.not_before <= at <= found.certificate.not_after
+            and any(found.certificate.covers(mailbox) for mailbox in mine.mailboxes)
+            and self._objects.key_of(found.certificate) is not None
+        ]
+        return max(candidates, key=lambda certificate: certificate.not_before, default=None)
+
+
+def _best(pairs: Iterable[_Pair], at: datetime) -> _Pair:
+    """The newest that can be used now; where none can, the one whose flaw is least, to be told about."""
+    return max(pairs, key=lambda pair: (_flaw(pair.certificate, at) is None, pair.certificate.not_before))
+
+
+def _flaw(certificate: Certificate, at: datetime) -> tuple[str, str] | None:
+    """Why a certificate is not to be signed with at a time, and what to do about it."""
+    if not certificate.permits_signing:
+        return "is not for signing mail", "choose another key with --key"
+    if at < certificate.not_before:
+        return f"is not valid before {certificate.not_before:%Y-%m-%d %H:%M} UTC", "check this computer's clock"
+    if at > certificate.not_after:
+        return f"expired on {certificate.not_after:%Y-%m-%d}", "'smime-agent cert request' asks for a new one"
+    return None
+
+
+def _check(pair: _Pair, at: datetime) -> None:
+    if flaw := _flaw(pair.certificate, at):
+        msg = f"the certificate of {pair.key.name} ({pair.certificate.name}) {flaw[0]}"
+        raise CertificateNotUsableError(msg, hint=flaw[1])
+
+
+def _only(found: list[_T], name: str | None, token: str, describe: Callable[[_T], str]) -> _T:
+    """The only one found."""
+    wanted = f" {name!r}" if name else " with a certificate for signing"
+    if not found:
+        msg = f"there is no key{wanted} on {token}"
+        raise NoKeyError(msg, hint=_LIST_HINT)
+    if len(found) > 1:
+        listed = ", ".join(describe(one) for one in found)
+        msg = f"{len(found)} keys{wanted} are on {token}: {listed}"
+        raise AmbiguousError(msg, hint="choose one with --key and its id")
+    return found[0]

@@ -1,0 +1,82 @@
+"""The roads. Each reads once, from top to bottom, like its paragraph in the standard."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from smime_agent import mime
+from smime_agent.cms import SignedAttributes, SignedData
+from smime_agent.errors import AlreadySignedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from smime_agent.algorithms import Digest, SignatureScheme
+    from smime_agent.keys import Identity, Signer
+
+
+def sign(
+    message: mime.Message, signer: Signer, *, at: datetime, boundary: str, opaque: bool = False, again: bool = False
+) -> Iterator[bytes]:
+    """A mail signed: multipart/signed, or application/pkcs7-mime when ``opaque`` (RFC 8551, 3.5).
+
+    The key has been used when this returns; the mail is written while the result is consumed, with CRLF line ends.
+    ``at`` becomes the signingTime, ``boundary`` must not occur in the mail.
+
+    Raises:
+        AlreadySignedError: it carries a signature, and not ``again``.
+    """
+    refuse_signed(message, again=again)
+    attributes, signed_data = _prepared(signer.identity, signer.scheme)
+    digest, length = _digest(message.entity.chunks(), signer.scheme.digest)
+    tbs = attributes.encode(digest, at)
+    signature = signer.sign(tbs)
+    if opaque:
+        cms = signed_data.attached(tbs, signature, message.entity.chunks(), length)
+        return mime.pkcs7_mime(message, cms, smime_type="signed-data")
+    cms_detached = signed_data.detached(tbs, signature)
+    return mime.multipart_signed(message, cms_detached, signer.scheme.digest.micalg, boundary)
+
+
+def sign_content(content: mime.Source, signer: Signer, *, at: datetime, attached: bool = False) -> Iterator[bytes]:
+    """Any content signed as it is: a DER ContentInfo, the content inside it only when ``attached`` (RFC 5652, 5).
+
+    The key has been used when this returns.
+    """
+    attributes, signed_data = _prepared(signer.identity, signer.scheme)
+    digest, length = _digest(content.chunks(), signer.scheme.digest)
+    tbs = attributes.encode(digest, at)
+    signature = signer.sign(tbs)
+    if attached:
+        return signed_data.attached(tbs, signature, content.chunks(), length)
+    return iter((signed_data.detached(tbs, signature),))
+
+
+def refuse_signed(message: mime.Message, *, again: bool) -> None:
+    """Refuse a mail that carries a signature, unless it is to be signed again.
+
+    Raises:
+        AlreadySignedError: it does.
+    """
+    if message.protection is mime.Protection.SIGNED and not again:
+        msg = "this mail is already signed"
+        raise AlreadySignedError(msg, hint="--again puts a second signature around the first")
+
+
+@lru_cache(maxsize=16)
+def _prepared(identity: Identity, scheme: SignatureScheme) -> tuple[SignedAttributes, SignedData]:
+    """What is the same in every message of a signer."""
+    return SignedAttributes(identity, scheme), SignedData(identity, scheme)
+
+
+def _digest(chunks: Iterable[bytes], algorithm: Digest) -> tuple[bytes, int]:
+    """The digest of a content and its length in octets."""
+    state = hashlib.new(algorithm.value)
+    length = 0
+    for chunk in chunks:
+        state.update(chunk)
+        length += len(chunk)
+    return state.digest(), length

@@ -1,0 +1,150 @@
+"""PKCS#11 modules: which there are, how one is loaded, and what its errors mean.
+
+A module is told by python-pkcs11 that nobody locks (``C_Initialize(NULL)``), so every call into it is made under the
+one lock of that module. Two threads inside SoftHSM at once crash it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pkcs11
+
+from smime_agent.errors import (
+    MechanismError,
+    ModuleLoadError,
+    PinIncorrectError,
+    PinLockedError,
+    SmimeAgentError,
+    TokenError,
+    TokenRemovedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from smime_agent.tokens.native import FunctionList
+
+SOFTHSM_PATHS = (
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/lib/pkcs11/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+    "/opt/homebrew/lib/softhsm/libsofthsm2.so",
+)
+
+_REMOVED = (pkcs11.DeviceRemoved, pkcs11.TokenNotPresent, pkcs11.SlotIDInvalid, pkcs11.SessionHandleInvalid)
+_UNABLE = (
+    pkcs11.MechanismInvalid,
+    pkcs11.MechanismParamInvalid,
+    pkcs11.KeyTypeInconsistent,
+    pkcs11.KeySizeRange,
+    pkcs11.FunctionNotSupported,
+)
+
+
+class Module:
+    """One loaded module. Get it with :func:`load`, which loads each only once in a process."""
+
+    def __init__(self, path: str) -> None:
+        """Load and initialise the shared object at ``path``."""
+        self.path = path
+        self.lock = threading.RLock()
+        try:
+            self.library = pkcs11.lib(path)
+        except pkcs11.PKCS11Error as error:
+            raise _cannot_load(path, error) from error
+
+    @cached_property
+    def functions(self) -> FunctionList:
+        """The calls that python-pkcs11 lacks."""
+        from smime_agent.tokens.native import FunctionList
+
+        return FunctionList(self.path)
+
+    @contextmanager
+    def calling(self, token: str) -> Iterator[None]:
+        """Hold the lock, and turn what goes wrong inside into our errors, ``token`` being its name for people."""
+        with self.lock:
+            try:
+                yield
+            except pkcs11.PKCS11Error as error:
+                raise explain(error, token) from error
+
+    def slots(self) -> list[pkcs11.Slot]:
+        """The slots that hold a token now, initialised or not."""
+        with self.calling(f"the module {self.path}"):
+            return self.library.get_slots(token_present=True)
+
+
+_loaded: dict[str, Module] = {}
+_loading = threading.Lock()
+
+
+def load(path: str, before_load: Callable[[str], None] = lambda _: None) -> Module:
+    """The module at ``path``, loaded now or before; ``before_load`` is told just before foreign code first runs.
+
+    Raises:
+        ModuleLoadError: it is no PKCS#11 module, or does not start.
+    """
+    real = str(Path(path).resolve())
+    with _loading:
+        if real not in _loaded:
+            if not Path(real).is_file():
+                msg = f"there is no PKCS#11 module {path}"
+                raise ModuleLoadError(msg, hint="give the path of a shared object, such as " + SOFTHSM_PATHS[0])
+            before_load(real)
+            _loaded[real] = Module(real)
+        return _loaded[real]
+
+
+def default_paths() -> list[str]:
+    """The modules registered with p11-kit, else SoftHSM where it is usually installed."""
+    from smime_agent.tokens.registry import registered_modules
+
+    registered = [module.path for module in registered_modules()]
+    return registered or [path for path in SOFTHSM_PATHS if Path(path).is_file()][:1]
+
+
+def explain(error: pkcs11.PKCS11Error, token: str) -> SmimeAgentError:
+    """What an error of a module means, in words and with a hint."""
+    name = type(error).__name__
+    if isinstance(error, _REMOVED):
+        return TokenRemovedError(f"{token} was removed", hint="plug it in again and repeat the command")
+    if isinstance(error, pkcs11.PinLocked):
+        return PinLockedError(f"the PIN of {token} is locked", hint="it must be unblocked with the PUK or SO PIN")
+    if isinstance(error, (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange)):
+        return PinIncorrectError(f"{token} does not accept this PIN")
+    if isinstance(error, pkcs11.UserNotLoggedIn):
+        return TokenError(f"{token} is no longer logged in", hint="it was reset by another program: repeat the command")
+    if isinstance(error, _UNABLE):
+        return MechanismError(f"{token} cannot do this ({name})", hint="'smime-agent doctor' shows what it can do")
+    if isinstance(error, pkcs11.TokenWriteProtected):
+        return TokenError(f"{token} is write-protected")
+    if isinstance(error, (pkcs11.DeviceMemory, pkcs11.HostMemory)):
+        return TokenError(f"{token} has no room left", hint="delete objects that are no longer needed")
+    if isinstance(error, pkcs11.SessionCount):
+        return TokenError(f"{token} allows no more sessions", hint="close other programs that use it")
+    return TokenError(
+        f"{token} failed: {name}{f' ({error})' if str(error) else ''}",
+        hint="'smime-agent doctor' shows what is plugged in and usable",
+    )
+
+
+def _cannot_load(path: str, error: pkcs11.PKCS11Error) -> ModuleLoadError:
+    if "while loading" in str(error):  # dlopen or the look-up of C_GetFunctionList failed
+        reason = str(error).rpartition(f"{path}: ")[2]
+        return ModuleLoadError(
+            f"{path} is not a usable PKCS#11 module: {reason}", hint="choose another one with --module"
+        )
+    hint = "its configuration may be missing or unreadable"
+    if "softhsm" in path:
+        hint += f": SOFTHSM2_CONF is {os.environ.get('SOFTHSM2_CONF', 'not set')}"
+    return ModuleLoadError(f"the PKCS#11 module {path} does not start: {type(error).__name__}", hint=hint)

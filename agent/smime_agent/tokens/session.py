@@ -1,0 +1,211 @@
+"""A login to a token, and the session that its operations run in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import pkcs11
+
+from smime_agent.errors import (
+    PinIncorrectError,
+    PinLastTryError,
+    PinLockedError,
+    PinNotSetError,
+    TokenError,
+    TokenRemovedError,
+)
+from smime_agent.keys import PinRequest
+from smime_agent.tokens.patience import Patience
+from smime_agent.tokens.native import CKU_SO, CKU_USER, ReturnValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from smime_agent.keys import Pin, Prompter
+    from smime_agent.tokens.token import Token
+
+_WRONG = (ReturnValue.PIN_INCORRECT, ReturnValue.PIN_INVALID, ReturnValue.PIN_LEN_RANGE)
+
+
+class TokenSession:
+    """One login to one token, held by a session that does nothing else.
+
+    Operations run in a second session. An operation that fails can leave its session unusable on some modules (OpenSC
+    and tpm2-pkcs11 answer ``OperationActive`` for ever after), so the one that saw a failure is replaced.
+    """
+
+    def __init__(
+        self, token: Token, prompter: Prompter, *, use_last_pin_try: bool = False, writable: bool = False
+    ) -> None:
+        """Open a session without logging in."""
+        self.token = token
+        self.prompter = prompter
+        self._use_last_pin_try = use_last_pin_try
+        self._writable = writable
+        self._logged_in = False
+        self._pin: Pin | None = None
+        with self.calling():
+            self.holder = self._open()
+        self._working: pkcs11.Session | None = None
+        self.patience = Patience(lambda: prompter.touch(self.name))
+
+    def __enter__(self) -> Self:
+        """The session itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Log out and close."""
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The token's name for people."""
+        return self.token.info.name
+
+    def calling(self) -> AbstractContextManager[None]:
+        """Hold the module's lock while calling it; see :meth:`.Module.calling`."""
+        return self.token.module.calling(self.name)
+
+    def working(self) -> pkcs11.Session:
+        """The session for the next operation. The caller holds the lock."""
+        if self._working is None:
+            self._working = self._open()
+        return self._working
+
+    def discard(self) -> None:
+        """Give up the working session, after an operation in it failed."""
+        working, self._working = self._working, None
+        if working is not None:
+            _close(working)
+
+    def login(self, purpose: str) -> None:
+        """Log in as the user, unless that is done or not needed. One PIN is asked for, and one try is spent on it.
+
+        Raises:
+            PinError: locked, on its last try, wrong, not set, or not given.
+        """
+        if self._logged_in or not self.token.info.flags & pkcs11.TokenFlag.LOGIN_REQUIRED:
+            return
+        self.token = token = self.token.refreshed()
+        pin = None if token.info.has_pin_pad else self.ask(purpose)
+        if pin is None:
+            self.check_tries()
+            self.prompter.touch(f"{self.name}: type the PIN on its pad")
+        self._login(CKU_USER, pin)
+        self._pin = pin
+
+    def login_security_officer(self, pin: Pin) -> None:
+        """Log in as the security officer; the session must be writable."""
+        self._login(CKU_SO, pin)
+        pin.wipe()
+
+    def ask(self, purpose: str) -> Pin:
+        """A PIN from the person, who is told how many tries are left; none is spent by asking."""
+        self.check_tries()
+        info = self.token.info
+        warning = None
+        if info.pin_last_try:
+            warning = "this is the last try: a wrong PIN locks the token"
+        elif info.pin_count_low:
+            warning = "a wrong PIN was entered before"
+        tries = 1 if info.pin_last_try else None
+        return self.prompter.pin(PinRequest(info.label, info.serial, purpose, tries, warning))
+
+    def check_tries(self) -> None:
+        """Refuse to go on where a try would be the last one, or is not to be had."""
+        info = self.token.info
+        if info.pin_locked:
+            msg = f"the PIN of {self.name} is locked"
+            raise PinLockedError(msg, hint="it must be unblocked with the PUK or SO PIN")
+        if not info.pin_initialized and not info.has_pin_pad:
+            msg = f"{self.name} has no user PIN yet"
+            raise PinNotSetError(msg, hint="'smime-agent token pin' sets it")
+        if info.pin_last_try and not self._use_last_pin_try:
+            msg = f"{self.name} has one PIN try left, and it was not spent"
+            raise PinLastTryError(msg, hint="if you are sure of the PIN, repeat the command with --use-last-pin-try")
+
+    def context_pin(self) -> Pin:
+        """The PIN that a key wants before one operation: that of the login the first time, then asked for again."""
+        pin, self._pin = self._pin, None
+        return pin or self.ask("this key wants the PIN for every signature")
+
+    def wrong_pin(self) -> PinIncorrectError | PinLockedError:
+        """The error for a PIN that the token refused, with what it says now about the tries left."""
+        try:
+            self.token = self.token.refreshed()
+        except TokenError:
+            return PinIncorrectError(f"wrong PIN for {self.name}")
+        info = self.token.info
+        if info.pin_locked:
+            return PinLockedError(
+                f"wrong PIN for {self.name}, which is locked now", hint="it must be unblocked with the PUK or SO PIN"
+            )
+        if info.pin_last_try:
+            left = "one try is left; it will not be spent without --use-last-pin-try"
+        elif info.pin_count_low:
+            left = "fewer tries are left"
+        else:
+            left = "one try was spent; this token does not say how many are left"
+        return PinIncorrectError(f"wrong PIN for {self.name}", hint=left)
+
+    def gone(self) -> TokenRemovedError | None:
+        """The error for a token that is no longer there: some modules answer anything but that."""
+        try:
+            self.token.refreshed()
+        except TokenRemovedError as error:
+            return error
+        except TokenError:
+            return None
+        return None
+
+    def objects(self, object_class: pkcs11.ObjectClass) -> Iterator[pkcs11.Object]:
+        """All objects of a class that can be seen now, in the working session. The caller holds the lock."""
+        # Half consumed, the search would leave the session with an active operation.
+        yield from list(self.working().get_objects({pkcs11.Attribute.CLASS: object_class}))
+
+    def close(self) -> None:
+        """Log out, close both sessions, wipe the PIN. Harmless on a token that is gone."""
+        if self._pin is not None:
+            self._pin.wipe()
+            self._pin = None
+        self.patience.close()
+        with self.token.module.lock:
+            self.discard()
+            if self._logged_in:
+                self.token.module.functions.logout(self.holder.handle)
+                self._logged_in = False
+            _close(self.holder)
+
+    def _open(self) -> pkcs11.Session:
+        return self.token.slot.get_token().open(rw=self._writable)
+
+    def _login(self, user: int, pin: Pin | None) -> None:
+        with self.token.module.lock:
+            code = self.token.module.functions.login(self.holder.handle, user, pin and pin.reveal())
+        if code in (ReturnValue.OK, ReturnValue.USER_ALREADY_LOGGED_IN):
+            self._logged_in = True
+            return
+        if pin is not None:
+            pin.wipe()
+        raise self._login_error(code, user)
+
+    def _login_error(self, code: int, user: int) -> Exception:
+        if code in _WRONG:
+            return self.wrong_pin() if user == CKU_USER else PinIncorrectError(f"wrong SO PIN for {self.name}")
+        if code == ReturnValue.PIN_LOCKED:
+            return PinLockedError(
+                f"the PIN of {self.name} is locked", hint="it must be unblocked with the PUK or SO PIN"
+            )
+        if code == ReturnValue.USER_PIN_NOT_INITIALIZED:
+            return PinNotSetError(f"{self.name} has no user PIN yet", hint="'smime-agent token pin' sets it")
+        if code in (ReturnValue.DEVICE_REMOVED, ReturnValue.TOKEN_NOT_PRESENT, ReturnValue.SESSION_HANDLE_INVALID):
+            return TokenRemovedError(f"{self.name} was removed", hint="plug it in again and repeat the command")
+        return TokenError(f"{self.name} refused the login (CKR 0x{code:X})")
+
+
+def _close(session: pkcs11.Session) -> None:
+    try:
+        session.close()
+    except pkcs11.PKCS11Error:
+        pass  # the token is gone, and the session with it

@@ -1,0 +1,88 @@
+"""Signing with a key on a token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pkcs11
+
+from smime_agent.errors import NoKeyError, SmimeAgentError
+from smime_agent.tokens.mechanisms import plan_signature
+from smime_agent.tokens.objects import find_private
+
+if TYPE_CHECKING:
+    from smime_agent.algorithms import SignatureScheme
+    from smime_agent.keys import Identity, ToBeSigned
+    from smime_agent.tokens.objects import TokenKey
+    from smime_agent.tokens.session import TokenSession
+
+
+class SigningKey:
+    """One key in one login, with one scheme. The host hashes, the token signs some hundred octets."""
+
+    def __init__(self, session: TokenSession, key: TokenKey, scheme: SignatureScheme) -> None:
+        """Plan how ``key`` makes signatures of ``scheme``.
+
+        Raises:
+            MechanismError: the token cannot.
+        """
+        self.key = key
+        self.scheme = scheme
+        self._session = session
+        with session.calling():
+            mechanisms = session.token.slot.get_mechanisms()
+        self.plan = plan_signature(scheme, key.algorithm, mechanisms)
+        self._private: pkcs11.PrivateKey | None = None
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature over ``data`` as CMS and X.509 carry it. One private-key operation, never repeated.
+
+        Raises:
+            TokenError: the token is gone, or failed.
+            PinError: the key wants the PIN for each signature, and did not get it.
+        """
+        session, plan = self._session, self.plan
+        prepared = plan.prepare(data)
+        pin = session.context_pin() if self.key.always_authenticate else None
+        try:
+            with session.calling(), session.patience:
+                if self._private is None:
+                    self._private = find_private(session, self.key)
+                signature = self._private.sign(
+                    prepared,
+                    mechanism=plan.mechanism,
+                    mechanism_param=plan.parameter,
+                    pin=pin.reveal().decode() if pin else None,
+                )
+        except SmimeAgentError as error:
+            self._private = None
+            session.discard()
+            raise self._explained(error) from error.__cause__
+        finally:
+            if pin:
+                pin.wipe()
+        return plan.finish(signature)
+
+    def _explained(self, error: SmimeAgentError) -> SmimeAgentError:
+        """What the module's error means here."""
+        match error.__cause__:
+            case pkcs11.PinIncorrect() | pkcs11.PinInvalid() | pkcs11.PinLenRange():
+                return self._session.wrong_pin()
+            case pkcs11.NoSuchKey():
+                return NoKeyError(f"{self.key.name} is no longer on {self._session.name}")
+            case _:
+                return self._session.gone() or error
+
+
+class TokenSigner:
+    """A :class:`~smime_agent.keys.Signer` whose key is on a token."""
+
+    def __init__(self, key: SigningKey, identity: Identity) -> None:
+        """Sign with ``key`` as ``identity``."""
+        self.identity = identity
+        self.scheme = key.scheme
+        self.key = key
+
+    def sign(self, tbs: ToBeSigned) -> bytes:
+        """The signature over ``tbs``; see :meth:`SigningKey.sign`."""
+        return self.key.sign(tbs)

@@ -1,0 +1,256 @@
+"""Certificates as values: a typed, read-only view of what others issued.
+
+asn1crypto reads them; nothing of it leaves this module. Only the questions that our roads ask are answered here, and no
+answer says that a certificate can be trusted.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from asn1crypto import x509 as asn1
+
+from smime_agent.algorithms import Curve, Digest, KeyAlgorithm, KeyKind
+from smime_agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+#: What asn1crypto raises on garbage, as measured; none of it may reach a caller.
+_GARBAGE = (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError)
+_SMTP_UTF8_MAILBOX = "1.3.6.1.5.5.7.8.9"  # RFC 9598, 3
+_SHORT_NAMES = {  # RFC 4514, 3, and the names that OpenSSL made usual
+    "common_name": "CN",
+    "locality_name": "L",
+    "state_or_province_name": "ST",
+    "organization_name": "O",
+    "organizational_unit_name": "OU",
+    "country_name": "C",
+    "street_address": "STREET",
+    "domain_component": "DC",
+    "user_id": "UID",
+    "email_address": "emailAddress",
+    "surname": "SN",
+    "given_name": "GN",
+    "serial_number": "serialNumber",
+    "organization_identifier": "organizationIdentifier",
+}
+_PEM = re.compile(
+    rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.DOTALL
+)
+
+
+class InvalidCertificateError(UsageError):
+    """The bytes are no X.509 certificate."""
+
+
+class Certificate:
+    """One X.509 certificate, compared and hashed by its encoding."""
+
+    def __init__(self, encoded: bytes) -> None:
+        """Read a DER certificate.
+
+        Raises:
+            InvalidCertificateError: it is none.
+        """
+        self.encoded = encoded
+        try:
+            self._asn1 = asn1.Certificate.load(encoded, strict=True)
+            self._tbs = self._asn1["tbs_certificate"]
+            self._extensions: dict[str, Any] = {
+                extension["extn_id"].native: extension["extn_value"].parsed for extension in self._tbs["extensions"]
+            }
+            # Read now whatever is asked later, so that garbage is met here and nowhere else.
+            self.serial_number: int = self._tbs["serial_number"].native
+            self.issuer_encoded: bytes = self._tbs["issuer"].dump()
+            self.subject_encoded: bytes = self._tbs["subject"].dump()
+            self.public_key_info: bytes = self._tbs["subject_public_key_info"].dump()
+            self.not_before: datetime = self._tbs["validity"]["not_before"].native
+            self.not_after: datetime = self._tbs["validity"]["not_after"].native
+            self.key_algorithm = _key_algorithm(self._tbs["subject_public_key_info"])
+            self.mailboxes: tuple[str, ...] = tuple(self._read_mailboxes())
+            self.subject = _name(self._tbs["subject"])
+            self.issuer = _name(self._tbs["issuer"])
+        except _GARBAGE as error:
+            msg = "not an X.509 certificate"
+            raise InvalidCertificateError(msg) from error
+
+    def __eq__(self, other: object) -> bool:
+        """Two certificates are the same when their encodings are."""
+        return isinstance(other, Certificate) and self.encoded == other.encoded
+
+    def __hash__(self) -> int:
+        """The hash of the encoding."""
+        return hash(self.encoded)
+
+    def __repr__(self) -> str:
+        """The subject and the serial number."""
+        return f"<Certificate {self.subject!r} serial {self.serial_number:x}>"
+
+    @cached_property
+    def name(self) -> str:
+        """The shortest name a person knows the subject by: its common name, a mailbox, or all of the subject."""
+        for name_set in self._tbs["subject"].chosen:
+            for part in name_set:
+                if part["type"].native == "common_name":
+                    return str(part["value"].native)
+        return self.mailboxes[0] if self.mailboxes else self.subject
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """The SHA-256 digest of the encoding."""
+        return Digest.SHA256.of(self.encoded)
+
+    @cached_property
+    def subject_key_identifier(self) -> bytes | None:
+        """The subjectKeyIdentifier extension."""
+        return self._native("key_identifier")
+
+    @cached_property
+    def authority_key_identifier(self) -> bytes | None:
+        """The keyIdentifier of the authorityKeyIdentifier extension."""
+        extension = self._extensions.get("authority_key_identifier")
+        return None if extension is None else extension["key_identifier"].native
+
+    @cached_property
+    def key_usage(self) -> frozenset[str] | None:
+        """The bits of keyUsage by their asn1crypto names (``digital_signature``), ``None`` when it is absent."""
+        usage = self._native("key_usage")
+        return None if usage is None else frozenset(usage)
+
+    @cached_property
+    def extended_key_usage(self) -> frozenset[str] | None:
+        """The purposes of extKeyUsage (``email_protection``, or dotted), ``None`` when it is absent."""
+        usage = self._native("extended_key_usage")
+        return None if usage is None else frozenset(usage)
+
+    @property
+    def is_ca(self) -> bool:
+        """The basicConstraints extension says that the subject is a CA."""
+        constraints = self._native("basic_constraints")
+        return bool(constraints and constraints["ca"])
+
+    @property
+    def is_self_issued(self) -> bool:
+        """Subject and issuer are one, as in a root."""
+        return self.subject_encoded == self.issuer_encoded
+
+    @property
+    def is_for_mail(self) -> bool:
+        """The extKeyUsage is absent, or holds emailProtection or any (RFC 8550, 4.4.4)."""
+        usage = self.extended_key_usage
+        return usage is None or bool(usage & {"email_protection", "any_extended_key_usage"})
+
+    @property
+    def permits_signing(self) -> bool:
+        """The keyUsage is absent, or holds digitalSignature or nonRepudiation (RFC 8550, 4.4.2), and it is for mail."""
+        usage = self.key_usage
+        return self.is_for_mail and (usage is None or bool(usage & {"digital_signature", "non_repudiation"}))
+
+    @property
+    def permits_encryption(self) -> bool:
+        """The keyUsage is absent, or holds what the key's kind needs to be encrypted to, and it is for mail."""
+        if self.key_algorithm.kind is KeyKind.ED25519 or not self.is_for_mail:
+            return False
+        wanted = "key_encipherment" if self.key_algorithm.kind is KeyKind.RSA else "key_agreement"
+        return self.key_usage is None or wanted in self.key_usage
+
+    def covers(self, address: str) -> bool:
+        """One of the mailboxes is ``address``; letter case does not count (RFC 8550, 3)."""
+        return same_mailbox_key(address) in {same_mailbox_key(mailbox) for mailbox in self.mailboxes}
+
+    def may_have_issued(self, other: Certificate) -> bool:
+        """Names and key identifiers of ``other`` lead here. No signature is checked: this only orders a chain."""
+        theirs, ours = other.authority_key_identifier, self.subject_key_identifier
+        return self.subject_encoded == other.issuer_encoded and (not theirs or not ours or theirs == ours)
+
+    def _native(self, extension: str) -> Any:  # noqa: ANN401 - asn1crypto has no types
+        value = self._extensions.get(extension)
+        return None if value is None else value.native
+
+    def _read_mailboxes(self) -> Iterator[str]:
+        """The mailboxes of the SAN; those of the DN only where there is no SAN (RFC 8550, 3)."""
+        names = self._extensions.get("subject_alt_name")
+        if names is None:
+            for name_set in self._tbs["subject"].chosen:
+                yield from (str(part["value"].native) for part in name_set if part["type"].native == "email_address")
+            return
+        for general_name in names:
+            if general_name.name == "rfc822_name":
+                yield general_name.native
+            elif general_name.name == "other_name" and general_name.chosen["type_id"].dotted == _SMTP_UTF8_MAILBOX:
+                yield str(general_name.chosen["value"].parsed.native)
+
+
+def same_mailbox_key(address: str) -> str:
+    """What two spellings of one mailbox have in common: letter case folded, the domain in A-labels."""
+    local, _, domain = address.rpartition("@")
+    with suppress(UnicodeError):  # what is no IDN is compared as it stands
+        domain = domain.encode("idna").decode()
+    return f"{local}@{domain}".casefold()
+
+
+def load_certificates(data: bytes) -> list[Certificate]:
+    """All certificates of a file: one DER certificate, or any number in PEM with text around them.
+
+    Raises:
+        InvalidCertificateError: there is none, or one of them cannot be read.
+    """
+    if b"-----BEGIN" not in data:
+        return [Certificate(data)]
+    try:
+        blocks = [b64decode(b"".join(match.split()), validate=True) for match in _PEM.findall(data)]
+    except ValueError as error:
+        msg = "the PEM text of a certificate is damaged"
+        raise InvalidCertificateError(msg) from error
+    if not blocks:
+        msg = "no certificate in this PEM file"
+        raise InvalidCertificateError(msg)
+    return [Certificate(block) for block in blocks]
+
+
+def chain_of(leaf: Certificate, pool: list[Certificate]) -> tuple[Certificate, ...]:
+    """The CA certificates above ``leaf`` that ``pool`` holds, nearest first, without the root."""
+    chain: list[Certificate] = []
+    current = leaf
+    while not current.is_self_issued:
+        above = [c for c in pool if c.is_ca and c.may_have_issued(current) and c not in chain and not c.is_self_issued]
+        if not above:
+            break
+        current = max(above, key=lambda certificate: certificate.not_after)
+        chain.append(current)
+    return tuple(chain)
+
+
+def _name(name: Any) -> str:  # noqa: ANN401 - asn1crypto has no types
+    """A distinguished name as in RFC 4514, the most specific part first."""
+    parts = [
+        "+".join(
+            f"{_SHORT_NAMES.get(part['type'].native, part['type'].native)}={part['value'].native}" for part in names
+        )
+        for names in name.chosen
+    ]
+    return ", ".join(reversed(parts)) or "(empty name)"
+
+
+def _key_algorithm(info: Any) -> KeyAlgorithm:  # noqa: ANN401 - asn1crypto has no types
+    oid = info["algorithm"]["algorithm"].dotted
+    match oid:
+        case "1.2.840.113549.1.1.1" | "1.2.840.113549.1.1.10":
+            return KeyAlgorithm(KeyKind.RSA, info["public_key"].parsed["modulus"].native.bit_length())
+        case "1.2.840.10045.2.1":
+            parameters = info["algorithm"]["parameters"]
+            named = parameters.chosen.dotted if parameters.name == "named" else ""
+            curve = next((curve for curve in Curve if curve.oid == named), None)
+            return KeyAlgorithm(KeyKind.EC, curve.bits if curve else 0, curve)
+        case "1.3.101.112":
+            return KeyAlgorithm(KeyKind.ED25519, 256)
+        case "1.3.101.110":
+            return KeyAlgorithm(KeyKind.X25519, 256)
+        case _:
+            return KeyAlgorithm(KeyKind.OTHER)
