@@ -69,6 +69,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes are o
 
     for home, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(home), name)
+            value = globals()[name] = getattr(import_module(home), name)
+            return value
     msg = f"module 'smime_agent' has no attribute '{name}'"
     raise AttributeError(msg)

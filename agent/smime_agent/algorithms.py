@@ -59,6 +59,10 @@ class Digest(Enum):
         return der.sequence(self.algorithm_identifier_with_null, der.octet_string(digest))
 
 
+#: RFC 5480, 2.1.1.1.
+_CURVE_OIDS = {"P256": "1.2.840.10045.3.1.7", "P384": "1.3.132.0.34", "P521": "1.3.132.0.35"}
+
+
 class Curve(Enum):
     """A NIST curve. The value is its name in SEC 2 and OpenSSL."""
 
@@ -68,10 +72,8 @@ class Curve(Enum):
 
     @cached_property
     def oid(self) -> str:
-        """The object identifier, dotted (RFC 5480, 2.1.1.1)."""
-        return {"secp256r1": "1.2.840.10045.3.1.7", "secp384r1": "1.3.132.0.34", "secp521r1": "1.3.132.0.35"}[
-            self.value
-        ]
+        """The object identifier, dotted."""
+        return _CURVE_OIDS[self.name]
 
     @cached_property
     def bits(self) -> int:
@@ -108,7 +110,8 @@ class KeyAlgorithm:
             return f"RSA {self.bits}"
         if self.kind is KeyKind.EC:
             return f"EC P-{self.curve.bits}" if self.curve else "EC"
-        return self.kind.value
+        name: str = self.kind.value
+        return name
 
 
 class KeyType(Enum):

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self
 
 from smime_agent import mime, smime
-from smime_agent.cms import armor
 from smime_agent.errors import PinUnavailableError
 from smime_agent.files import write_file
 from smime_agent.keyring import TokenKeyring
 from smime_agent.keys import KeyQuery
 from smime_agent.mime import Source
+from smime_agent.pem import armor
 from smime_agent.tokens.pins import PinSource, SourcePrompter
 from smime_agent.tokens.session import TokenSession
 from smime_agent.tokens.token import Search
@@ -130,14 +130,14 @@ def open_token(
     token: str | None = None,
     *,
     module: str | None = None,
-    pin_source: str | None = None,
-    prompter: Prompter | None = None,
+    pin_from: str | Prompter | None = None,
     use_last_pin_try: bool = False,
     extra_chain: Sequence[Certificate] = (),
 ) -> OpenToken:
     """Log in to the token that ``token`` names, a ``pkcs11:`` URI or a label; left out, the only one.
 
-    The PIN comes from ``pin_source`` (``env:NAME``, ``file:PATH``, ``fd:N``), else from the URI's, else from ``prompter``.
+    ``pin_from`` says where the PIN comes from: a source (``env:NAME``, ``file:PATH``, ``fd:N``), or an object that is
+    asked for it; left out, it is the source that the URI names. It is never the PIN itself.
     ``extra_chain`` holds CA certificates to send along that the token does not hold.
 
     Raises:
@@ -146,10 +146,9 @@ def open_token(
         PinError: locked, on its last try (unless ``use_last_pin_try``), wrong, or nobody to ask.
     """
     search = Search(token, module)
-    source = PinSource.parse(pin_source or search.uri.pin_source or "prompt")
-    session = TokenSession(
-        search.one(), SourcePrompter(source, prompter or _Nobody()), use_last_pin_try=use_last_pin_try
-    )
+    person = _Nobody() if pin_from is None or isinstance(pin_from, str) else pin_from
+    source = PinSource.parse(pin_from if isinstance(pin_from, str) else search.uri.pin_source or "prompt")
+    session = TokenSession(search.one(), SourcePrompter(source, person), use_last_pin_try=use_last_pin_try)
     return logged_in(session, extra_chain)
 
 
@@ -208,11 +207,11 @@ def sign_prepared(
     if isinstance(prepared, Source):
         signer = token.signer(options, at=moment)
         der = smime.sign_content(prepared, signer, at=moment, attached=options.opaque)
-        return Signed(armor(der) if options.form is Format.PEM else der, signer)
+        return Signed(armor(der, "CMS") if options.form is Format.PEM else der, signer)
     addresses = prepared.from_addresses()
     signer = token.signer(options, addresses, at=moment)
     boundary = f"=_{secrets.token_hex(16)}"
-    chunks = smime.sign(prepared, signer, at=moment, boundary=boundary, opaque=options.opaque, again=options.again)
+    chunks = smime.sign(prepared, signer, at=moment, boundary=boundary, opaque=options.opaque)
     notes = prepared.entity.notes
     if not any(map(signer.identity.certificate.covers, addresses)):
         notes += (_not_covered(addresses, signer),)
@@ -221,7 +220,8 @@ def sign_prepared(
 
 def _not_covered(addresses: Sequence[str], signer: TokenSigner) -> str:
     mailboxes = ", ".join(signer.identity.certificate.mailboxes) or "no address"
-    return f"the mail is from {', '.join(addresses) or 'nobody'}, the certificate is for {mailboxes}: verifiers will object"
+    senders = ", ".join(addresses) or "nobody"
+    return f"the mail is from {senders}, the certificate is for {mailboxes}: verifiers will object"
 
 
 def _source(message: bytes | Path | BinaryIO | Source) -> Source:
@@ -244,7 +244,7 @@ class _Nobody:
     def pin(self, request: PinRequest) -> NoReturn:
         """There is nobody to ask."""
         msg = f"a PIN is needed for token '{request.token}', and the program gave no source of one"
-        raise PinUnavailableError(msg, hint="pass pin_source or prompter to open_token")
+        raise PinUnavailableError(msg, hint="pass pin_from to open_token, such as env:NAME")
 
     def touch(self, token: str) -> None:
         """There is nobody to tell."""

@@ -28,7 +28,10 @@ def header(tag: int, length: int) -> bytes:
 def tlv(tag: int, *contents: bytes) -> bytes:
     """One value whose contents are given in pieces."""
     value = b"".join(contents)
-    return header(tag, len(value)) + value
+    length = len(value)
+    if length < 0x80:  # noqa: PLR2004 - the short form of X.690, 8.1.3.4, which most values have
+        return bytes((tag, length)) + value
+    return header(tag, length) + value
 
 
 def context(number: int, *contents: bytes, constructed: bool = True) -> bytes:
@@ -67,7 +70,7 @@ def object_identifier(dotted: str) -> bytes:
     contents = bytearray()
     for arc in (first * 40 + second, *rest):
         octets = [arc & 0x7F]
-        while arc := arc >> 7:  # noqa: PLW2901 - base 128, most significant first (X.690, 8.19.2)
+        while arc := arc >> 7:
             octets.append(0x80 | arc & 0x7F)
         contents += bytes(reversed(octets))
     return tlv(0x06, bytes(contents))

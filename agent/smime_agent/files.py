@@ -60,16 +60,15 @@ def _drain(descriptor: int, octets: bytes) -> None:
 
 
 def _write_beside(path: Path, chunks: Iterable[bytes]) -> None:
-    folder, name = os.path.split(os.fspath(path))
-    beside = os.path.join(folder, f".{name[:200]}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:
             write_all(descriptor, chunks)
         finally:
             os.close(descriptor)
-        os.rename(beside, path)
+        beside.rename(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(beside)
+            beside.unlink()
         raise

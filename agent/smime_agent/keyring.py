@@ -44,7 +44,7 @@ class TokenKeyring:
         self._session = session
         self._objects: TokenObjects = read_objects(session)
         self._pool = [found.certificate for found in self._objects.certificates] + list(extra_chain)
-        self._signers: dict[tuple[Certificate, SignatureScheme], TokenSigner] = {}
+        self._signers: dict[tuple[KeyQuery, Digest | None, Padding | None], TokenSigner] = {}
 
     def signer(
         self, query: KeyQuery, *, at: datetime, digest: Digest | None = None, padding: Padding | None = None
@@ -56,17 +56,19 @@ class TokenKeyring:
             AmbiguousError: several do.
             CertificateNotUsableError: the one that fits is expired, not yet valid, or not for signing.
         """
+        wanted = (query, digest, padding)
+        known = self._signers.get(wanted)
+        if known is None or _flaw(known.identity.certificate, at):  # perhaps another one has become valid
+            known = self._signers[wanted] = self._chosen(query, at, digest, padding)
+        return known
+
+    def _chosen(self, query: KeyQuery, at: datetime, digest: Digest | None, padding: Padding | None) -> TokenSigner:
         pair = self._named(query.name, at) if query.name else self._by_address(query.addresses, at)
         _check(pair, at)
         scheme = SignatureScheme.for_key(pair.key.algorithm, digest, padding)
-        known = self._signers.get((pair.certificate, scheme))
-        if known is None:
-            identity = Identity(
-                pair.certificate, chain_of(pair.certificate, self._pool), self._encryption_certificate(pair, at)
-            )
-            known = TokenSigner(SigningKey(self._session, pair.key, scheme), identity)
-            self._signers[pair.certificate, scheme] = known
-        return known
+        chain = chain_of(pair.certificate, self._pool)
+        identity = Identity(pair.certificate, chain, self._encryption_certificate(pair, at))
+        return TokenSigner(SigningKey(self._session, pair.key, scheme), identity)
 
     def key(self, name: str) -> TokenKey:
         """The key of that name, with or without a certificate.

@@ -19,17 +19,14 @@ if TYPE_CHECKING:
 
 
 def sign(
-    message: mime.Message, signer: Signer, *, at: datetime, boundary: str, opaque: bool = False, again: bool = False
+    message: mime.Message, signer: Signer, *, at: datetime, boundary: str, opaque: bool = False
 ) -> Iterator[bytes]:
     """A mail signed: multipart/signed, or application/pkcs7-mime when ``opaque`` (RFC 8551, 3.5).
 
     The key has been used when this returns; the mail is written while the result is consumed, with CRLF line ends.
-    ``at`` becomes the signingTime, ``boundary`` must not occur in the mail.
-
-    Raises:
-        AlreadySignedError: it carries a signature, and not ``again``.
+    ``at`` becomes the signingTime, ``boundary`` must not occur in the mail. Whether it may be signed (again) is asked
+    before, with :func:`refuse_signed`.
     """
-    refuse_signed(message, again=again)
     attributes, signed_data = _prepared(signer.identity, signer.scheme)
     digest, length = _digest(message.entity.chunks(), signer.scheme.digest)
     tbs = attributes.encode(digest, at)

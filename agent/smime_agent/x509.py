@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from asn1crypto import x509 as asn1
 
 from smime_agent.algorithms import Curve, Digest, KeyAlgorithm, KeyKind
 from smime_agent.errors import UsageError
+from smime_agent.pem import armor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +102,11 @@ class Certificate:
                     return str(part["value"].native)
         return self.mailboxes[0] if self.mailboxes else self.subject
 
+    @property
+    def pem(self) -> bytes:
+        """The certificate in PEM."""
+        return b"".join(armor([self.encoded], "CERTIFICATE"))
+
     @cached_property
     def fingerprint(self) -> bytes:
         """The SHA-256 digest of the encoding."""
@@ -109,13 +115,15 @@ class Certificate:
     @cached_property
     def subject_key_identifier(self) -> bytes | None:
         """The subjectKeyIdentifier extension."""
-        return self._native("key_identifier")
+        value: bytes | None = self._native("key_identifier")
+        return value
 
     @cached_property
     def authority_key_identifier(self) -> bytes | None:
         """The keyIdentifier of the authorityKeyIdentifier extension."""
         extension = self._extensions.get("authority_key_identifier")
-        return None if extension is None else extension["key_identifier"].native
+        value: bytes | None = extension and extension["key_identifier"].native
+        return value
 
     @cached_property
     def key_usage(self) -> frozenset[str] | None:
@@ -162,7 +170,11 @@ class Certificate:
 
     def covers(self, address: str) -> bool:
         """One of the mailboxes is ``address``; letter case does not count (RFC 8550, 3)."""
-        return same_mailbox_key(address) in {same_mailbox_key(mailbox) for mailbox in self.mailboxes}
+        return same_mailbox_key(address) in self._mailbox_keys
+
+    @cached_property
+    def _mailbox_keys(self) -> frozenset[str]:
+        return frozenset(map(same_mailbox_key, self.mailboxes))
 
     def may_have_issued(self, other: Certificate) -> bool:
         """Names and key identifiers of ``other`` lead here. No signature is checked: this only orders a chain."""
@@ -187,6 +199,7 @@ class Certificate:
                 yield str(general_name.chosen["value"].parsed.native)
 
 
+@lru_cache(maxsize=1024)
 def same_mailbox_key(address: str) -> str:
     """What two spellings of one mailbox have in common: letter case folded, the domain in A-labels."""
     local, _, domain = address.rpartition("@")

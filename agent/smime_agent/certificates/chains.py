@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from base64 import encodebytes
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smime_agent.errors import FileError
+from smime_agent.files import write_file
 from smime_agent.x509 import Certificate, InvalidCertificateError, load_certificates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 def chain_folder(data_directory: Path) -> Path:
@@ -32,15 +31,12 @@ def store_chain_certificate(data_directory: Path, certificate: Certificate) -> P
     """
     folder = chain_folder(data_directory)
     path = folder / f"{certificate.fingerprint.hex()[:32]}.pem"
-    pem = b"-----BEGIN CERTIFICATE-----\n" + encodebytes(certificate.encoded) + b"-----END CERTIFICATE-----\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{os.getpid()}.part")
-        beside.write_bytes(pem)
-        beside.replace(path)
     except OSError as error:
-        msg = f"cannot keep a CA certificate in {folder}: {error.strerror}"
+        msg = f"cannot make the folder {folder}: {error.strerror}"
         raise FileError(msg) from error
+    write_file(path, [certificate.pem])
     return path
 
 

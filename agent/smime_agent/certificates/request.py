@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from smime_agent.tokens.objects import TokenKey
     from smime_agent.tokens.session import TokenSession
 
+_Hash = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
 _SMTP_UTF8_MAILBOX = ObjectIdentifier("1.3.6.1.5.5.7.8.9")
-_HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
+_HASHES: dict[str, type[_Hash]] = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
 _LONGEST_NAME = 64  # ub-common-name and ub-organization-name, RFC 5280, appendix A.1
 
 
@@ -35,11 +36,15 @@ class Subject:
 
 
 def certification_request(
-    session: TokenSession, key: TokenKey, subject: Subject, digest: Digest | None = None, padding: Padding | None = None
+    session: TokenSession,
+    key: TokenKey,
+    subject: Subject,
+    digest: Digest | None = None,
+    padding: Padding | None = None,
 ) -> bytes:
     """A PEM certification request for ``key``, signed by it in a login.
 
-    It asks for the mailboxes as subjectAltName, for the keyUsage that the key has on the token, and for emailProtection.
+    It asks for the mailboxes as subjectAltName, the keyUsage that the key has on the token, and emailProtection.
 
     Raises:
         UsageError: an address or a name cannot be in a certificate, or the key cannot sign.
@@ -68,13 +73,12 @@ def general_name(address: str) -> x509.GeneralName:
     Raises:
         UsageError: it is no address.
     """
-    local, at, domain = address.rpartition("@")
-    unusable = not at or not local or not domain or any(c.isspace() or not c.isprintable() for c in address)
+    local, _, domain = address.rpartition("@")
     try:
         host = domain.encode("idna").decode()
     except UnicodeError:
-        unusable = True
-    if unusable:
+        host = ""
+    if not local or not host or any(c.isspace() or not c.isprintable() for c in address):
         msg = f"'{address}' is not a mail address"
         raise UsageError(msg, hint="give the bare address, such as alice@example.org")
     if local.isascii():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 #: The commands in the order in which they are listed, each with the module that holds its Typer app.
 COMMANDS = {
@@ -39,7 +37,7 @@ class LazyGroup(TyperGroup):
         return loaded
 
 
-def _show_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it with the flag's value
+def _show_version(value: bool) -> None:
     if value:
         from smime_agent import __version__
 
@@ -50,7 +48,7 @@ def _show_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it with th
 def _show_completion(shell: str | None) -> None:
     if shell is None:
         return
-    from typer.completion import get_completion_script
+    from typer._completion_shared import get_completion_script  # where --show-completion of Typer has it
 
     if shell not in _SHELLS:
         msg = f"there is completion for {', '.join(_SHELLS)}, not for '{shell}'"
@@ -72,10 +70,10 @@ app = typer.Typer(
 
 @app.callback()
 def root(
-    version: Annotated[  # noqa: ARG001 - its callback does the work
+    version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    completion: Annotated[  # noqa: ARG001 - the same
+    completion: Annotated[
         str | None,
         typer.Option(
             "--show-completion",
@@ -83,7 +81,7 @@ def root(
             callback=_show_completion,
             is_eager=True,
             help="Print the completion script for bash, zsh, fish or powershell, and exit.",
-        ),  # fmt: skip
+        ),
     ] = None,
 ) -> None:
     """Sign mail with a key that never leaves its smart card or HSM.
@@ -92,10 +90,10 @@ def root(
     """
 
 
-def command() -> Callable[..., Any]:
+def command() -> Any:  # noqa: ANN401 - Typer keeps its Click to itself
     """The whole tree as one command; it also answers the shell's questions for completion."""
-    if "_SMIME_AGENT_COMPLETE" in __import__("os").environ:
-        from typer.completion import completion_init
+    if "_SMIME_AGENT_COMPLETE" in os.environ:
+        from typer._completion_classes import completion_init
 
         completion_init()
     return typer.main.get_command(app)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import encodebytes
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,12 +18,15 @@ from smime_agent.tokens.objects import TokenCertificate, TokenObjects, read_obje
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from smime_agent.tokens.objects import TokenKey
     from smime_agent.tokens.session import TokenSession
     from smime_agent.x509 import Certificate
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Show, request and store certificates."
 )
+
+_LARGEST_FILE = 1 << 20  # octets; no chain of certificates comes near
 
 NameArgument = Annotated[
     str | None, typer.Argument(metavar="[CERT]", help="A pkcs11: URI, an id, a label, a mail address or a fingerprint.")
@@ -70,7 +72,7 @@ def show(
 ) -> None:
     """Show one certificate of a token, or of a file."""
     if file is not None:
-        shown = [(certificate, None) for certificate in _read_file(file)]
+        shown: list[tuple[Certificate, TokenKey | None]] = [(one, None) for one in _read_file(file)]
     else:
         with Access.of(token, module).session() as session:
             objects = read_objects(session)
@@ -78,7 +80,7 @@ def show(
             shown = [(one.certificate, objects.key_of(one.certificate))]
     for certificate, key in shown:
         if json:
-            ui.json_line("cert-show/1", **_certificate_facts(certificate), key=key and key.id.hex())
+            ui.json_line("cert-show/1", **_certificate_facts(certificate), key=key.id.hex() if key else None)
         else:
             ui.fields(_lines(certificate))
 
@@ -177,7 +179,7 @@ def export(
         certificate = _chosen(session, objects, name).certificate
     pool = [one.certificate for one in objects.certificates] + stored_chain(data_directory())
     wanted = [certificate, *(chain_of(certificate, pool) if chain else ())]
-    _write(certificate.encoded if der else b"".join(map(_pem, wanted)), output, binary=der)
+    _write(certificate.encoded if der else b"".join(one.pem for one in wanted), output, binary=der)
 
 
 def _chosen(session: TokenSession, objects: TokenObjects, name: str | None) -> TokenCertificate:
@@ -215,18 +217,13 @@ def _fits(session: TokenSession, one: TokenCertificate, name: str) -> bool:
 def _read_file(file: Path) -> list[Certificate]:
     from smime_agent.x509 import InvalidCertificateError, load_certificates
 
-    largest = 1 << 20
     try:
         with file.open("rb") as opened:
-            data = opened.read(largest + 1)
+            data = opened.read(_LARGEST_FILE)
+        return load_certificates(data)
     except OSError as error:
         msg = f"cannot read {file}: {error.strerror}"
         raise FileError(msg) from error
-    try:
-        if len(data) > largest:
-            msg = "longer than any certificate"
-            raise InvalidCertificateError(msg)
-        return load_certificates(data)
     except InvalidCertificateError as error:
         msg = f"{file}: {error}"
         raise InvalidCertificateError(msg, hint="a certificate is DER, or PEM with BEGIN CERTIFICATE") from error
@@ -237,10 +234,6 @@ def _write(data: bytes, output: Path | None, *, binary: bool = False) -> None:
         write_stdout([data], binary=binary)
     else:
         write_file(output, [data])
-
-
-def _pem(certificate: Certificate) -> bytes:
-    return b"-----BEGIN CERTIFICATE-----\n" + encodebytes(certificate.encoded) + b"-----END CERTIFICATE-----\n"
 
 
 def _who(certificate: Certificate) -> str:

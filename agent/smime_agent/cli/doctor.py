@@ -142,7 +142,7 @@ def _answer(writing: int, path: str, token: str | None) -> None:
 
 def _read_until(descriptor: int, deadline: float) -> bytes | None:
     """Everything up to the end, or ``None`` when that does not come in time."""
-    pieces = []
+    pieces: list[bytes] = []
     while (left := deadline - time.monotonic()) > 0:
         if not select.select([descriptor], [], [], left)[0]:
             break
@@ -156,8 +156,9 @@ def _read_until(descriptor: int, deadline: float) -> bytes | None:
 def _examine(path: str, token: str | None) -> dict[str, Any]:
     module = modules.load(path)
     library = module.library
+    number = ".".join(map(str, library.library_version))
     return {
-        "description": f"{library.library_description} {'.'.join(map(str, library.library_version))} by {library.manufacturer_id}",
+        "description": f"{library.library_description} {number} by {library.manufacturer_id}",
         "tokens": [_examine_token(found) for found in Search(token, path).tokens()],
     }
 

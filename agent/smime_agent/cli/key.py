@@ -76,9 +76,8 @@ def generate(
             ui.json_line("key-generate/1", **_facts(session, read_objects(session), key))
         else:
             ui.out(uri)
-        ui.note(
-            f"{key.name} ({key.algorithm}) is on {session.name}; 'smime-agent cert request --key {key.id.hex()}' asks for a certificate"
-        )
+        ui.note(f"{key.name} ({key.algorithm}) is on {session.name}")
+        ui.note(f"hint: 'smime-agent cert request --key {key.id.hex()}' asks a CA for a certificate")
 
 
 def _hexadecimal(text: str) -> bytes:

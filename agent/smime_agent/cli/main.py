@@ -89,7 +89,7 @@ def _place(error: Exception) -> str:
     if traceback is None:
         return "an unknown place"
     code = traceback.tb_frame.f_code
-    return f"{os.path.basename(code.co_filename)}:{traceback.tb_lineno}"
+    return f"{code.co_filename.rpartition('/')[2]}:{traceback.tb_lineno}"
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

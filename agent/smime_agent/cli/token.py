@@ -173,6 +173,7 @@ def _mechanisms(found: Token) -> list[str]:
 
 
 def pin_state(info: TokenInfo) -> str:
+    """What a token says of its user PIN, in a few words."""
     if not info.initialized:
         return "none: token not initialised"
     if info.pin_locked:

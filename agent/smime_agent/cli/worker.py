@@ -53,7 +53,7 @@ def work() -> None:
     )
     try:
         token = open_token(
-            task["token"], module=task["module"], prompter=prompter, extra_chain=stored_chain(data_directory())
+            task["token"], module=task["module"], pin_from=prompter, extra_chain=stored_chain(data_directory())
         )
     except SmimeAgentError as error:
         for job in _jobs():

@@ -1,4 +1,4 @@
-"""Signing in several processes, each with the module and a login of its own: an HSM works in parallel, one lock does not.
+"""Signing in several processes, each with its own copy of the module: an HSM works in parallel, one lock does not.
 
 The PIN was tried once before any worker starts, so none of them can spend a second try on a wrong one. A worker is
 started by exec, never by fork: a PKCS#11 module does not survive one. On its standard input come its task as a line of
@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -29,51 +30,56 @@ _TOKEN_FAILED = 8
 def sign_in_workers(access: Access, options: SignOptions, jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
     """Sign in ``workers`` processes; outcomes come as they are ready."""
     task, pin = access.verified_login(options)
-    waiting = iter(jobs)
-    outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
-    lock = threading.Lock()
-
-    def next_job() -> Job | None:
-        with lock:
-            return next(waiting, None)
-
-    def drive(process: subprocess.Popen[bytes]) -> None:
-        """Keep one worker busy until there is nothing left, or it dies."""
-        given: list[Job] = []
-        try:
-            while True:
-                while len(given) < _AHEAD and (job := next_job()):
-                    given.append(job)
-                    _send(process, json.dumps([str(job.message), str(job.output)]).encode())
-                if not given:
-                    return
-                answer = process.stdout.readline() if process.stdout else b""
-                if not answer:
-                    return
-                outcomes.put(_outcome(given.pop(0), answer))
-        except OSError:  # it died while it was written to
-            return
-        finally:
-            for job in given:
-                outcomes.put(Outcome(job, _TOKEN_FAILED, "the worker died: its PKCS#11 module crashed or was killed"))
-            outcomes.put(None)
-
+    pool = _Pool(jobs)
     processes = [_start(task, pin) for _ in range(workers)]
-    threads = [threading.Thread(target=drive, args=(process,), daemon=True) for process in processes]
-    for thread in threads:
-        thread.start()
     try:
-        for _ in threads:
-            yield from iter(outcomes.get, None)
-        while job := next_job():
+        for process in processes:
+            threading.Thread(target=pool.drive, args=(process,), daemon=True).start()
+        for _ in processes:
+            yield from iter(pool.outcomes.get, None)
+        while job := pool.next_job():
             yield Outcome(job, _TOKEN_FAILED, "not tried: every worker died")
     finally:
         for process in processes:
             _stop(process)
 
 
+class _Pool:
+    """What the threads that drive the workers share: the jobs that wait, and the outcomes."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._waiting = iter(jobs)
+        self._lock = threading.Lock()
+        #: Each worker's end is a ``None``.
+        self.outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
+
+    def next_job(self) -> Job | None:
+        """A job that nobody has."""
+        with self._lock:
+            return next(self._waiting, None)
+
+    def drive(self, process: subprocess.Popen[bytes]) -> None:
+        """Keep one worker busy until there is nothing left, or it dies."""
+        given: list[Job] = []
+        try:
+            while self._give(process, given) and (answer := _read_line(process)):
+                self.outcomes.put(_outcome(given.pop(0), answer))
+        except OSError:  # it died while it was written to
+            pass
+        for job in given:
+            self.outcomes.put(Outcome(job, _TOKEN_FAILED, "the worker died: its PKCS#11 module crashed or was killed"))
+        self.outcomes.put(None)
+
+    def _give(self, process: subprocess.Popen[bytes], given: list[Job]) -> bool:
+        """Give a worker as many jobs as it may have; false when it has none and there are none."""
+        while len(given) < _AHEAD and (job := self.next_job()):
+            given.append(job)
+            _send(process, json.dumps([str(job.message), str(job.output)]).encode())
+        return bool(given)
+
+
 def _start(task: dict[str, object], pin: bytes) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(  # noqa: S603 - this very program
+    process = subprocess.Popen(
         [sys.executable, "-m", "smime_agent.cli.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     _send(process, json.dumps(task).encode(), pin)
@@ -86,13 +92,15 @@ def _send(process: subprocess.Popen[bytes], *lines: bytes) -> None:
         process.stdin.flush()
 
 
+def _read_line(process: subprocess.Popen[bytes]) -> bytes:
+    return process.stdout.readline() if process.stdout else b""
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End of input is the end of a worker; one that does not listen is killed."""
-    try:
+    with suppress(OSError):  # it may be gone already
         if process.stdin:
             process.stdin.close()
-    except OSError:
-        pass  # it is gone already
     try:
         process.wait(timeout=2)
     except subprocess.TimeoutExpired:

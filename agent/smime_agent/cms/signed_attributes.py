@@ -34,9 +34,12 @@ _CONTENT_ENCRYPTION = (
 )
 
 
-def attribute(dotted: str, *values: bytes) -> bytes:
-    """One Attribute: ``SEQUENCE { attrType OBJECT IDENTIFIER, attrValues SET OF AttributeValue }``."""
-    return der.sequence(der.object_identifier(dotted), der.set_of(values))
+def attribute(dotted: str, value: bytes) -> bytes:
+    """One Attribute of one value: ``SEQUENCE { attrType OBJECT IDENTIFIER, attrValues SET OF AttributeValue }``."""
+    return der.sequence(_encoded(dotted), der.tlv(der.SET, value))
+
+
+_encoded = lru_cache(maxsize=None)(der.object_identifier)
 
 
 class SignedAttributes:

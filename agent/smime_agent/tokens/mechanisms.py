@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pkcs11 import MGF, Mechanism
 
 from smime_agent import der
-from smime_agent.algorithms import Digest, KeyAlgorithm, KeyKind, SignatureAlgorithm, SignatureScheme
+from smime_agent.algorithms import Digest, KeyAlgorithm, SignatureAlgorithm, SignatureScheme
 from smime_agent.errors import MechanismError
 
 if TYPE_CHECKING:

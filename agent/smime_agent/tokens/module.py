@@ -40,13 +40,57 @@ SOFTHSM_PATHS = (
     "/opt/homebrew/lib/softhsm/libsofthsm2.so",
 )
 
-_REMOVED = (pkcs11.DeviceRemoved, pkcs11.TokenNotPresent, pkcs11.SlotIDInvalid, pkcs11.SessionHandleInvalid)
-_UNABLE = (
-    pkcs11.MechanismInvalid,
-    pkcs11.MechanismParamInvalid,
-    pkcs11.KeyTypeInconsistent,
-    pkcs11.KeySizeRange,
-    pkcs11.FunctionNotSupported,
+#: What python-pkcs11 raises, what we raise for it, and how a person is told.
+_MEANINGS: tuple[tuple[tuple[type[pkcs11.PKCS11Error], ...], type[SmimeAgentError], str, str | None], ...] = (
+    (
+        (pkcs11.DeviceRemoved, pkcs11.TokenNotPresent, pkcs11.SlotIDInvalid, pkcs11.SessionHandleInvalid),
+        TokenRemovedError,
+        "{token} was removed",
+        "plug it in again and repeat the command",
+    ),
+    (
+        (pkcs11.PinLocked,),
+        PinLockedError,
+        "the PIN of {token} is locked",
+        "it must be unblocked with the PUK or SO PIN",
+    ),
+    (
+        (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange),
+        PinIncorrectError,
+        "{token} does not accept this PIN",
+        None,
+    ),
+    (
+        (pkcs11.UserNotLoggedIn,),
+        TokenError,
+        "{token} is no longer logged in",
+        "it was reset by another program: repeat the command",
+    ),
+    (
+        (
+            pkcs11.MechanismInvalid,
+            pkcs11.MechanismParamInvalid,
+            pkcs11.KeyTypeInconsistent,
+            pkcs11.KeySizeRange,
+            pkcs11.FunctionNotSupported,
+        ),
+        MechanismError,
+        "{token} cannot do this ({name})",
+        "'smime-agent doctor' shows what it can do",
+    ),
+    ((pkcs11.TokenWriteProtected,), TokenError, "{token} is write-protected", None),
+    (
+        (pkcs11.DeviceMemory, pkcs11.HostMemory),
+        TokenError,
+        "{token} has no room left",
+        "delete objects that are no longer needed",
+    ),
+    (
+        (pkcs11.SessionCount,),
+        TokenError,
+        "{token} allows no more sessions",
+        "close other programs that use it",
+    ),
 )
 
 
@@ -115,25 +159,12 @@ def default_paths() -> list[str]:
 
 def explain(error: pkcs11.PKCS11Error, token: str) -> SmimeAgentError:
     """What an error of a module means, in words and with a hint."""
-    name = type(error).__name__
-    if isinstance(error, _REMOVED):
-        return TokenRemovedError(f"{token} was removed", hint="plug it in again and repeat the command")
-    if isinstance(error, pkcs11.PinLocked):
-        return PinLockedError(f"the PIN of {token} is locked", hint="it must be unblocked with the PUK or SO PIN")
-    if isinstance(error, (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange)):
-        return PinIncorrectError(f"{token} does not accept this PIN")
-    if isinstance(error, pkcs11.UserNotLoggedIn):
-        return TokenError(f"{token} is no longer logged in", hint="it was reset by another program: repeat the command")
-    if isinstance(error, _UNABLE):
-        return MechanismError(f"{token} cannot do this ({name})", hint="'smime-agent doctor' shows what it can do")
-    if isinstance(error, pkcs11.TokenWriteProtected):
-        return TokenError(f"{token} is write-protected")
-    if isinstance(error, (pkcs11.DeviceMemory, pkcs11.HostMemory)):
-        return TokenError(f"{token} has no room left", hint="delete objects that are no longer needed")
-    if isinstance(error, pkcs11.SessionCount):
-        return TokenError(f"{token} allows no more sessions", hint="close other programs that use it")
+    for kinds, ours, sentence, hint in _MEANINGS:
+        if isinstance(error, kinds):
+            return ours(sentence.format(token=token, name=type(error).__name__), hint=hint)
+    detail = f" ({error})" if str(error) else ""
     return TokenError(
-        f"{token} failed: {name}{f' ({error})' if str(error) else ''}",
+        f"{token} failed: {type(error).__name__}{detail}",
         hint="'smime-agent doctor' shows what is plugged in and usable",
     )
 

@@ -14,8 +14,10 @@ from smime_agent.errors import ModuleLoadError
 
 CKU_SO, CKU_USER, CKU_CONTEXT_SPECIFIC = 0, 1, 2
 
-#: The place of each call in CK_FUNCTION_LIST, counted in pointers (its version fills the first): the order of pkcs11f.h.
-_PLACES = {"C_InitToken": 10, "C_CloseAllSessions": 15, "C_Login": 19, "C_Logout": 20}
+#: The place of each call in CK_FUNCTION_LIST, counted in pointers, of which its version fills the first.
+_PLACES = {"C_InitToken": 10, "C_Login": 19, "C_Logout": 20}
+_ULONG = ctypes.c_ulong
+_LABEL_OCTETS = 32
 
 
 class ReturnValue(IntEnum):
@@ -61,25 +63,21 @@ class FunctionList:
 
     def login(self, session: int, user: int, pin: bytearray | None) -> int:
         """C_Login; a ``pin`` of ``None`` is typed on the token's own pad."""
-        call = self._function("C_Login", ctypes.c_ulong, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong)
-        if pin is None:
-            return call(session, user, None, 0)
-        return call(session, user, (ctypes.c_char * len(pin)).from_buffer(pin), len(pin))
+        octets = None if pin is None else (ctypes.c_char * len(pin)).from_buffer(pin)
+        return self._call("C_Login", _ULONG(session), _ULONG(user), octets, _ULONG(len(pin or b"")))
 
     def logout(self, session: int) -> int:
         """C_Logout, of all sessions of this process with that token."""
-        return self._function("C_Logout", ctypes.c_ulong)(session)
-
-    def close_all_sessions(self, slot_id: int) -> int:
-        """C_CloseAllSessions, which also logs out."""
-        return self._function("C_CloseAllSessions", ctypes.c_ulong)(slot_id)
+        return self._call("C_Logout", _ULONG(session))
 
     def init_token(self, slot_id: int, so_pin: bytearray, label: str) -> int:
         """C_InitToken: everything on the token is destroyed. ``label`` has at most 32 octets of UTF-8."""
-        call = self._function("C_InitToken", ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_char_p)
-        padded = label.encode().ljust(32)
-        return call(slot_id, (ctypes.c_char * len(so_pin)).from_buffer(so_pin), len(so_pin), padded)
+        octets = (ctypes.c_char * len(so_pin)).from_buffer(so_pin)
+        padded = label.encode().ljust(_LABEL_OCTETS)
+        return self._call("C_InitToken", _ULONG(slot_id), octets, _ULONG(len(so_pin)), padded)
 
-    def _function(self, name: str, *arguments: object) -> ctypes._NamedFuncPointer:
-        prototype = ctypes.CFUNCTYPE(ctypes.c_ulong, *arguments)  # type: ignore[arg-type]  # ctypes types its types loosely
-        return prototype(self._functions[_PLACES[name]])  # type: ignore[return-value]  # the same, for what it returns
+    def _call(self, name: str, *arguments: object) -> int:
+        prototype = ctypes.CFUNCTYPE(_ULONG)
+        function = prototype(self._functions[_PLACES[name]] or 0)
+        code: int = function(*arguments)
+        return code

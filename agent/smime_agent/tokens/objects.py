@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import pkcs11
 from pkcs11 import Attribute, ObjectClass
 
 from smime_agent import der
 from smime_agent.algorithms import Curve, KeyAlgorithm, KeyKind
-from smime_agent.tokens.uri import Pkcs11Uri
 from smime_agent.x509 import Certificate, InvalidCertificateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from smime_agent.tokens.session import TokenSession
+    from smime_agent.tokens.uri import Pkcs11Uri
 
 _RSA_ENCRYPTION, _EC_PUBLIC_KEY = "1.2.840.113549.1.1.1", "1.2.840.10045.2.1"
 _EDWARDS_AND_MONTGOMERY = {"1.3.101.112": KeyKind.ED25519, "1.3.101.110": KeyKind.X25519}
@@ -57,10 +57,7 @@ class TokenKey:
 
     def uri(self, token: Pkcs11Uri) -> Pkcs11Uri:
         """A URI that names this key on that token."""
-        return Pkcs11Uri(
-            token=token.token, serial=token.serial, manufacturer=token.manufacturer, model=token.model, id=self.id,
-            object=self.label or None, type="private",
-        )  # fmt: skip
+        return replace(token, id=self.id, object=self.label or None, type="private")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +119,7 @@ def find_private(session: TokenSession, key: TokenKey) -> pkcs11.PrivateKey:
         found = [candidate for candidate in found if _same(_read_key(candidate, private=True), key)]
     if not found:
         raise pkcs11.NoSuchKey
-    return found[0]
+    return cast("pkcs11.PrivateKey", found[0])
 
 
 def _same(candidate: TokenKey, key: TokenKey) -> bool:
@@ -144,10 +141,7 @@ def _completed(key: TokenKey, public: Sequence[TokenKey], certificates: Sequence
     algorithms |= {other.public_key_info: other.algorithm for other in public if other.public_key_info}
     for info in infos:
         if info is not None and algorithms[info].kind is key.algorithm.kind:
-            return TokenKey(
-                key.id, key.label, algorithms[info], info, key.can_sign, key.can_decrypt, key.always_authenticate,
-                key.private_seen,
-            )  # fmt: skip
+            return replace(key, algorithm=algorithms[info], public_key_info=info)
     return key
 
 

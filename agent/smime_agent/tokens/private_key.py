@@ -16,6 +16,7 @@ from smime_agent.errors import MechanismError, UsageError
 from smime_agent.tokens.signer import SigningKey
 
 if TYPE_CHECKING:
+    Buffer = bytes | bytearray | memoryview
     from cryptography.hazmat.primitives import hashes
 
     from smime_agent.tokens.objects import TokenKey
@@ -41,9 +42,9 @@ class _OnToken:
         """In bits."""
         return self._key.algorithm.bits
 
-    def _sign(self, data: bytes, digest: Digest | None, rsa_padding: Padding | None = None) -> bytes:
+    def _sign(self, data: Buffer, digest: Digest | None, rsa_padding: Padding | None = None) -> bytes:
         scheme = SignatureScheme.for_key(self._key.algorithm, digest, rsa_padding)
-        return SigningKey(self._session, self._key, scheme).sign(data)
+        return SigningKey(self._session, self._key, scheme).sign(bytes(data))
 
     def _stays(self, *_: object, **__: object) -> NoReturn:
         msg = f"{self._key.name} cannot leave {self._session.name}"
@@ -61,7 +62,7 @@ class _OnToken:
 class TokenRsaKey(_OnToken, rsa.RSAPrivateKey):
     """An RSA key on a token."""
 
-    def sign(self, data: bytes, padding: object, algorithm: object) -> bytes:
+    def sign(self, data: Buffer, padding: object, algorithm: object) -> bytes:
         """A signature over ``data``, which is hashed here."""
         return self._sign(data, _digest(algorithm), _padding(padding))
 
@@ -74,7 +75,7 @@ class TokenEcKey(_OnToken, ec.EllipticCurvePrivateKey):
         """The curve."""
         return cast("ec.EllipticCurvePublicKey", self._public_key).curve
 
-    def sign(self, data: bytes, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
+    def sign(self, data: Buffer, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
         """A DER ECDSA-Sig-Value over ``data``, which is hashed here."""
         return self._sign(data, _digest(signature_algorithm.algorithm))
 
@@ -82,7 +83,7 @@ class TokenEcKey(_OnToken, ec.EllipticCurvePrivateKey):
 class TokenEd25519Key(_OnToken, ed25519.Ed25519PrivateKey):
     """An Ed25519 key on a token."""
 
-    def sign(self, data: bytes) -> bytes:
+    def sign(self, data: Buffer) -> bytes:
         """A signature over ``data``, which goes to the token whole."""
         return self._sign(data, None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pkcs11 import Attribute, CertificateType, KeyType, Mechanism, MechanismFlag, ObjectClass
 
@@ -82,7 +82,7 @@ def generate_key(
     if any(key.id == chosen for key in existing.keys):
         msg = f"{session.name} has a key with the id {chosen.hex()}"
         raise UsageError(msg, hint="leave --id out to take a free one")
-    common = {"id": chosen, "label": label, "store": True, "capabilities": capabilities}
+    common: dict[str, Any] = {"id": chosen, "label": label, "store": True, "capabilities": capabilities}
     private = {
         Attribute.PRIVATE: True,
         Attribute.SENSITIVE: True,

@@ -68,11 +68,7 @@ def _disabled(settings: dict[str, str]) -> bool:
 
 def _locate(module: str) -> str | None:
     """The path of a module; a relative one is looked up where p11-kit's own modules are."""
-    if os.path.isabs(module):
-        return module if os.path.exists(module) else None
     multiarch = sysconfig.get_config_var("MULTIARCH") or ""
-    for folder in (f"/usr/lib/{multiarch}/pkcs11", "/usr/lib64/pkcs11", "/usr/lib/pkcs11", "/usr/local/lib/pkcs11"):
-        candidate = os.path.join(folder, module)
-        if os.path.exists(candidate):
-            return candidate
-    return None
+    folders = (f"/usr/lib/{multiarch}/pkcs11", "/usr/lib64/pkcs11", "/usr/lib/pkcs11", "/usr/local/lib/pkcs11")
+    candidates = (Path(folder) / module for folder in folders)  # an absolute path stays what it is
+    return next((str(candidate) for candidate in candidates if candidate.exists()), None)

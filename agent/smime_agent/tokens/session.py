@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pkcs11
 
@@ -15,8 +16,8 @@ from smime_agent.errors import (
     TokenRemovedError,
 )
 from smime_agent.keys import PinRequest
-from smime_agent.tokens.patience import Patience
 from smime_agent.tokens.native import CKU_SO, CKU_USER, ReturnValue
+from smime_agent.tokens.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -173,16 +174,22 @@ class TokenSession:
         with self.token.module.lock:
             self.discard()
             if self._logged_in:
-                self.token.module.functions.logout(self.holder.handle)
+                self.token.module.functions.logout(self._handle)
                 self._logged_in = False
             _close(self.holder)
 
+    @property
+    def _handle(self) -> int:
+        """The session as the module numbers it; python-pkcs11 has it, and does not declare it."""
+        handle: int = cast("Any", self.holder).handle
+        return handle
+
     def _open(self) -> pkcs11.Session:
-        return self.token.slot.get_token().open(rw=self._writable)
+        return self.token.slot.get_token().open(rw=self._writable)  # without a PIN: the login is ours
 
     def _login(self, user: int, pin: Pin | None) -> None:
         with self.token.module.lock:
-            code = self.token.module.functions.login(self.holder.handle, user, pin and pin.reveal())
+            code = self.token.module.functions.login(self._handle, user, pin.reveal() if pin else None)
         if code in (ReturnValue.OK, ReturnValue.USER_ALREADY_LOGGED_IN):
             self._logged_in = True
             return
@@ -205,7 +212,5 @@ class TokenSession:
 
 
 def _close(session: pkcs11.Session) -> None:
-    try:
+    with suppress(pkcs11.PKCS11Error):  # the token may be gone, and the session with it
         session.close()
-    except pkcs11.PKCS11Error:
-        pass  # the token is gone, and the session with it

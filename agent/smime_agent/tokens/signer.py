@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pkcs11
 
@@ -32,7 +32,7 @@ class SigningKey:
         with session.calling():
             mechanisms = session.token.slot.get_mechanisms()
         self.plan = plan_signature(scheme, key.algorithm, mechanisms)
-        self._private: pkcs11.PrivateKey | None = None
+        self._private: Any = None  # an object that python-pkcs11 makes up from what the key can do
 
     def sign(self, data: bytes) -> bytes:
         """The signature over ``data`` as CMS and X.509 carry it. One private-key operation, never repeated.
@@ -48,7 +48,7 @@ class SigningKey:
             with session.calling(), session.patience:
                 if self._private is None:
                     self._private = find_private(session, self.key)
-                signature = self._private.sign(
+                signature: bytes = self._private.sign(
                     prepared,
                     mechanism=plan.mechanism,
                     mechanism_param=plan.parameter,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
 from smime_agent.errors import UsageError
@@ -65,7 +65,7 @@ class Pkcs11Uri:
         path, _, query = text[len(SCHEME) :].partition("?")
         if "/" in path:
             raise _refused(text, "'/' must be percent-encoded before the '?'")
-        values: dict[str, object] = {}
+        values: dict[str, Any] = {}
         for name, value in _attributes(text, path, ";"):
             if name in _QUERY or name.replace("-", "_") not in cls.__slots__:
                 # An unknown attribute would match nothing (RFC 7512, 2.5): better to say so.
@@ -80,7 +80,7 @@ class Pkcs11Uri:
                 )
             if name in _QUERY:  # an unknown one is to be ignored (RFC 7512, 2.5)
                 _put(text, values, name, value)
-        return cls(**values)  # type: ignore[arg-type]  # each value was converted by _convert for its name
+        return cls(**values)
 
     def __str__(self) -> str:
         """The URI, in the order of the fields; ``id`` is percent-encoded whole."""
@@ -100,7 +100,7 @@ class Pkcs11Uri:
                 path.append(f"{name}={quote(str(value), safe=_PATH_SAFE)}")
         return SCHEME + ";".join(path) + ("?" + "&".join(query) if query else "")
 
-    def matches(self, facts: Mapping[str, object]) -> bool:
+    def matches(self, facts: Mapping[str, Any]) -> bool:
         """Every attribute of the URI that ``facts`` knows has the value it has there.
 
         ``facts`` maps field names, such as ``slot_id``, to values of this class's types.
@@ -129,7 +129,7 @@ def _check_percent(text: str, value: str) -> None:
             raise _refused(text, "'%' must be followed by two hexadecimal digits")
 
 
-def _put(text: str, values: dict[str, object], name: str, value: bytes) -> None:
+def _put(text: str, values: dict[str, Any], name: str, value: bytes) -> None:
     field = name.replace("-", "_")
     if field in values:  # RFC 7512, 2.3 and 2.4
         raise _refused(text, f"'{name}' is given twice")

@@ -1,4 +1,4 @@
-"""The textual encoding of a CMS object (RFC 7468, 9)."""
+"""The textual encoding of DER objects (RFC 7468)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _LINE = 48  # octets that make the 64 characters of a line (RFC 7468, 2)
 
 
-def armor(chunks: Iterable[bytes], label: str = "CMS") -> Iterator[bytes]:
+def armor(chunks: Iterable[bytes], label: str) -> Iterator[bytes]:
     """PEM text of a DER object of any size, in pieces about as large as those that come in."""
     yield f"-----BEGIN {label}-----\n".encode()
     rest = b""
