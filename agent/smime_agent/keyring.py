@@ -86,6 +86,9 @@ class TokenKeyring:
         if "@" in name and not name.startswith(SCHEME):
             return self._by_address((name,), at)
         key = self.key(name)
+        if not key.can_sign:
+            msg = f"{key.name} on {self._session.name} is not for signing"
+            raise NoKeyError(msg, hint=_LIST_HINT)
         fitting = [pair for pair in pairs if pair.key == key]
         if not fitting:
             msg = f"{key.name} on {self._session.name} has no certificate"

@@ -136,6 +136,6 @@ def _report(failed: Sequence[Outcome], total: int) -> int:
         ui.note(f"smime-agent: error: {outcome.job.message}: {outcome.error}")
     for hint in dict.fromkeys(outcome.hint for outcome in failed if outcome.hint):
         ui.note(f"hint: {hint}")
-    if sys.stderr.isatty() or failed:
+    if failed or (sys.stderr is not None and sys.stderr.isatty()):
         ui.note(f"{total - len(failed)} of {total} signed" + (f", {len(failed)} failed" if failed else ""))
     return max((outcome.exit_code for outcome in failed), default=0)

@@ -10,9 +10,8 @@ import typer
 from smime_agent.algorithms import Digest, Padding
 from smime_agent.cli import ui
 from smime_agent.cli.options import Access, JsonOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
-from smime_agent.cli.output import write_stdout
+from smime_agent.cli.output import check_output, write_result
 from smime_agent.errors import AmbiguousError, FileError, NoKeyError, UsageError
-from smime_agent.files import write_file
 from smime_agent.tokens.objects import TokenCertificate, TokenObjects, read_objects
 
 if TYPE_CHECKING:
@@ -107,12 +106,13 @@ def request(
     from smime_agent.certificates.request import Subject, certification_request
     from smime_agent.keyring import TokenKeyring
 
+    check_output(output)
     access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try)
     with access.session() as session:
         session.login("to sign a certificate request")
         chosen = TokenKeyring(session).key(key)
         pem = certification_request(session, chosen, Subject(tuple(address), name, organization), digest, padding)
-    _write(pem, output)
+    write_result([pem], output)
 
 
 @app.command("import")
@@ -174,12 +174,13 @@ def export(
     if chain and der:
         msg = "DER holds one certificate: --chain needs PEM"
         raise UsageError(msg)
+    check_output(output, binary=der)
     with Access.of(token, module).session() as session:
         objects = read_objects(session)
         certificate = _chosen(session, objects, name).certificate
     pool = [one.certificate for one in objects.certificates] + stored_chain(data_directory())
     wanted = [certificate, *(chain_of(certificate, pool) if chain else ())]
-    _write(certificate.encoded if der else b"".join(one.pem for one in wanted), output, binary=der)
+    write_result([certificate.encoded] if der else [one.pem for one in wanted], output)
 
 
 def _chosen(session: TokenSession, objects: TokenObjects, name: str | None) -> TokenCertificate:
@@ -227,13 +228,6 @@ def _read_file(file: Path) -> list[Certificate]:
     except InvalidCertificateError as error:
         msg = f"{file}: {error}"
         raise InvalidCertificateError(msg, hint="a certificate is DER, or PEM with BEGIN CERTIFICATE") from error
-
-
-def _write(data: bytes, output: Path | None, *, binary: bool = False) -> None:
-    if output is None:
-        write_stdout([data], binary=binary)
-    else:
-        write_file(output, [data])
 
 
 def _who(certificate: Certificate) -> str:

@@ -61,7 +61,7 @@ def demo(
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep the token, the CA and the mail here.")
     ] = None,
 ) -> None:
-    """Make a throw-away token and CA, sign a mail on the token, and let OpenSSL check it."""
+    """Sign a mail on a throw-away token, and let OpenSSL check it."""
     folder = _folder(keep)
     try:
         _show(folder)
@@ -92,8 +92,9 @@ def _show(folder: Path) -> None:
         mail = bytes(signed)
     (folder / "signed.eml").write_bytes(mail)
     (folder / "ca.pem").write_bytes(ca.pem)
+    (folder / "pin").write_bytes(prompter.octets)
     ui.out(f"3. A mail from her was signed: {signed.signer.scheme}. The host hashed it and wrote the")
-    ui.out("   S/MIME around it; the token saw a hundred octets and gave the signature.")
+    ui.out("   S/MIME around it; the token saw a hash and gave the signature.")
     _judge(folder)
 
 

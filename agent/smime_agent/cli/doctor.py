@@ -38,7 +38,10 @@ _PATIENCE_SECONDS = 20.0
 
 @app.command()
 def doctor(token: TokenOption = None, module: ModuleOption = None, json: JsonOption = False) -> None:
-    """Show what is installed, plugged in and usable, and how each key would sign. No PIN is asked for."""
+    """Show what is installed, plugged in and usable.
+
+    For each key that can be seen without the PIN it tells how it would sign, or why it cannot.
+    """
     access = Access.of(token, module)
     paths = [access.search.module] if access.search.module else modules.default_paths()
     report = {

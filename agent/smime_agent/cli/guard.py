@@ -28,8 +28,9 @@ def guard(module: str) -> None:
     if _state["guarded"]:
         return
     _state["guarded"] = True
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()  # or both processes would write what waits in it
     child = os.fork()
     if child:
         os._exit(_wait(child, module))

@@ -21,13 +21,15 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code."""
+    _fill_standard_descriptors()
     signal.signal(signal.SIGTERM, _terminate)
     code = run(sys.argv[1:] if arguments is None else arguments)
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        code = code or 2  # closed on us, and said so already where that could be said
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError as error:
+            code = code or _cannot_write(error)
     # Nothing is left to be done: PKCS#11 modules are known to crash when the interpreter takes them down.
     os._exit(code)
 
@@ -58,14 +60,14 @@ def _unexpected(error: Exception) -> int:
     if describe is not None:  # a ClickException, from wherever this version of Typer keeps its Click
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "smime-agent"
-        ui.error(describe().rstrip("."), f"'{path} --help' shows what it takes")
+        message = describe().rstrip(".")
+        ui.error(message[:1].lower() + message[1:], f"'{path} --help' shows what it takes")
         return 2
     if type(error).__name__ == "Abort":
         ui.error("interrupted", None)
         return _INTERRUPTED
     if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EIO, errno.ENOSPC):
-        ui.error(f"cannot write the output: {error.strerror}", None)
-        return 2
+        return _cannot_write(error)
     if isinstance(error, MemoryError):
         ui.error("out of memory", None)
         return _BUG
@@ -80,6 +82,22 @@ def _unexpected(error: Exception) -> int:
         # Without the values: an exception's text may hold what came from the mail or the token.
         ui.note("".join(traceback.format_tb(error.__traceback__)))
     return _BUG
+
+
+def _cannot_write(error: OSError) -> int:
+    from smime_agent.cli import ui
+
+    ui.error(f"cannot write to standard output: {error.strerror}", None)
+    return 2
+
+
+def _fill_standard_descriptors() -> None:
+    """Open what the caller closed, so that no file of ours becomes somebody's standard output."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
 
 
 def _place(error: Exception) -> str:

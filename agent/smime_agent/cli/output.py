@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
 from smime_agent.errors import FileError, UsageError
-from smime_agent.files import write_all
+from smime_agent.files import write_all, write_file
 from smime_agent.mime import Source
 
 if TYPE_CHECKING:
@@ -31,19 +32,38 @@ def open_source(path: Path | None) -> Source:
     return Source.from_stream(sys.stdin.buffer)
 
 
-def write_stdout(chunks: Iterable[bytes], *, binary: bool = False) -> None:
-    """Write a result to standard output.
+def check_output(output: Path | None, *, binary: bool = False) -> None:
+    """Refuse a place that will not take the result, before a key is used for it.
+
+    Raises:
+        FileError: there is no such folder, or it cannot be written.
+        UsageError: standard output is closed, or it is a terminal and the result is ``binary``.
+    """
+    if output is not None:
+        folder = output.parent
+        if not folder.is_dir():
+            msg = f"cannot write {output}: there is no folder {folder}"
+            raise FileError(msg)
+        if output.is_dir() or not os.access(folder, os.W_OK):
+            msg = f"cannot write {output}: {'it is a folder' if output.is_dir() else 'permission denied'}"
+            raise FileError(msg)
+    elif sys.stdout is None:
+        msg = "standard output is closed"
+        raise UsageError(msg, hint="use -o FILE")
+    elif binary and sys.stdout.isatty():
+        msg = "the result is binary, and standard output is the terminal"
+        raise UsageError(msg, hint="use -o FILE, or --format pem")
+
+
+def write_result(chunks: Iterable[bytes], output: Path | None) -> None:
+    """Write a result to a file, or to standard output where there is none.
 
     Raises:
         FileError: nobody reads it any more, or there is no room.
-        UsageError: it is binary, and would go to a terminal.
     """
-    if sys.stdout is None:
-        msg = "standard output is closed"
-        raise UsageError(msg, hint="use -o FILE")
-    if binary and sys.stdout.isatty():
-        msg = "the result is binary, and standard output is the terminal"
-        raise UsageError(msg, hint="use -o FILE, or --format pem")
+    if output is not None:
+        write_file(output, chunks)
+        return
     try:
         write_all(sys.stdout.fileno(), chunks)
     except OSError as error:

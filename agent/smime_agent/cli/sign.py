@@ -19,7 +19,7 @@ from smime_agent.cli.options import (
     PinSourceOption,
     TokenOption,
 )
-from smime_agent.cli.output import open_source, refuse_same_file, write_stdout
+from smime_agent.cli.output import check_output, open_source, refuse_same_file, write_result
 from smime_agent.errors import UsageError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -83,6 +83,7 @@ def sign(
 
 
 def _sign_one(access: Access, options: SignOptions, message: Path | None, output: Path | None) -> None:
+    check_output(output, binary=options.form is Format.DER)
     if message is not None and output is not None:
         refuse_same_file([message], output)
     with open_source(message) as source:
@@ -91,7 +92,4 @@ def _sign_one(access: Access, options: SignOptions, message: Path | None, output
             signed = api.sign_prepared(prepared, token, options)
             for text in signed.notes:
                 ui.warning(text)
-            if output is not None:
-                signed.write_to(output)
-            else:
-                write_stdout(signed.chunks, binary=options.form is Format.DER)
+            write_result(signed.chunks, output)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from smime_agent.errors import PinUnavailableError
@@ -45,10 +46,10 @@ def warning(message: str) -> None:
 
 def note(text: str) -> None:
     """Write to standard error; where that is closed there is nobody to tell."""
-    try:
-        print(printable(text), file=sys.stderr, flush=True)
-    except (OSError, ValueError):
+    if sys.stderr is None:
         return
+    with suppress(OSError):
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def out(text: str) -> None:
@@ -85,7 +86,7 @@ class Progress:
     def __init__(self, total: int, what: str) -> None:
         """Count to ``total``."""
         self._total, self._what, self._done, self._shown = total, what, 0, -1
-        self._live = sys.stderr.isatty() and total > 1
+        self._live = total > 1 and sys.stderr is not None and sys.stderr.isatty()
 
     def __enter__(self) -> Self:
         """Begin."""
