@@ -15,7 +15,7 @@ MAKEFLAGS += --no-print-directory
 help:  ## this list
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: runtime  ## set up, then sign, verify, encrypt and decrypt with a throw-away token
+demo: runtime  ## set up, then sign a mail on a throw-away token
 	@$(BIN)/smime-agent demo
 
 test: judges lint types contract unit readme wheel  ## set up, then every gate below

@@ -14,35 +14,43 @@ if TYPE_CHECKING:
     from smime_agent.api import Format, OpenToken, Signed, SignOptions, open_token, sign
     from smime_agent.errors import (
         AmbiguousError,
+        FileError,
         InvalidMessageError,
         NoKeyError,
         PinError,
+        PinUnavailableError,
         PolicyError,
         SmimeAgentError,
         TokenError,
         UsageError,
     )
     from smime_agent.keys import Pin, PinRequest, Prompter
+    from smime_agent.x509 import Certificate, load_certificates
 
 _HOMES = {
     "smime_agent.algorithms": ("Digest", "Padding"),
     "smime_agent.api": ("Format", "OpenToken", "SignOptions", "Signed", "open_token", "sign"),
     "smime_agent.errors": (
         "AmbiguousError",
+        "FileError",
         "InvalidMessageError",
         "NoKeyError",
         "PinError",
+        "PinUnavailableError",
         "PolicyError",
         "SmimeAgentError",
         "TokenError",
         "UsageError",
     ),
     "smime_agent.keys": ("Pin", "PinRequest", "Prompter"),
+    "smime_agent.x509": ("Certificate", "load_certificates"),
 }
 
 __all__ = [
     "AmbiguousError",
+    "Certificate",
     "Digest",
+    "FileError",
     "Format",
     "InvalidMessageError",
     "NoKeyError",
@@ -51,6 +59,7 @@ __all__ = [
     "Pin",
     "PinError",
     "PinRequest",
+    "PinUnavailableError",
     "PolicyError",
     "Prompter",
     "SignOptions",
@@ -58,6 +67,7 @@ __all__ = [
     "SmimeAgentError",
     "TokenError",
     "UsageError",
+    "load_certificates",
     "open_token",
     "sign",
 ]

@@ -6,7 +6,7 @@ The command line stands on the same functions as any other application.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -146,10 +146,16 @@ def open_token(
         PinError: locked, on its last try (unless ``use_last_pin_try``), wrong, or nobody to ask.
     """
     search = Search(token, module)
-    person = _Nobody() if pin_from is None or isinstance(pin_from, str) else pin_from
-    source = PinSource.parse(pin_from if isinstance(pin_from, str) else search.uri.pin_source or "prompt")
-    session = TokenSession(search.one(), SourcePrompter(source, person), use_last_pin_try=use_last_pin_try)
-    return logged_in(session, extra_chain)
+    return logged_in(
+        TokenSession(search.one(), _prompter(pin_from or search.uri.pin_source), use_last_pin_try=use_last_pin_try),
+        extra_chain,
+    )
+
+
+def _prompter(pin_from: str | Prompter | None) -> Prompter:
+    if isinstance(pin_from, str):
+        return SourcePrompter(PinSource.parse(pin_from), _Nobody())
+    return pin_from or _Nobody()
 
 
 def logged_in(session: TokenSession, extra_chain: Sequence[Certificate] = ()) -> OpenToken:
@@ -180,7 +186,13 @@ def sign(
         TokenError, PinError: from the token.
         FileError: it cannot be read.
     """
-    return sign_prepared(prepare(message, options), token, options, at=at)
+    source = _source(message)
+    try:
+        signed = sign_prepared(prepare(source, options), token, options, at=at)
+    except BaseException:
+        source.close()
+        raise
+    return replace(signed, chunks=_closing(signed.chunks, source)) if source is not message else signed
 
 
 def prepare(message: bytes | Path | BinaryIO | Source, options: SignOptions) -> mime.Message | Source:
@@ -224,6 +236,12 @@ def _not_covered(addresses: Sequence[str], signer: TokenSigner) -> str:
     return f"the mail is from {senders}, the certificate is for {mailboxes}: verifiers will object"
 
 
+def _closing(chunks: Iterator[bytes], source: Source) -> Iterator[bytes]:
+    """The chunks; whoever opened the source closes it after the last."""
+    with source:
+        yield from chunks
+
+
 def _source(message: bytes | Path | BinaryIO | Source) -> Source:
     if isinstance(message, Source):
         return message
@@ -245,6 +263,9 @@ class _Nobody:
         """There is nobody to ask."""
         msg = f"a PIN is needed for token '{request.token}', and the program gave no source of one"
         raise PinUnavailableError(msg, hint="pass pin_from to open_token, such as env:NAME")
+
+    def pad(self, token: str) -> None:
+        """There is nobody to tell."""
 
     def touch(self, token: str) -> None:
         """There is nobody to tell."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 import platformdirs
 
@@ -26,8 +25,6 @@ class Config:
     module: str | None = None
     key: str | None = None
     pin_source: str = "prompt"
-    digest: Literal["sha256", "sha384", "sha512"] | None = None
-    padding: Literal["pkcs1", "pss"] | None = None
     ca_files: tuple[str, ...] = ()
     workers: int = 1
 

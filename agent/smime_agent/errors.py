@@ -28,21 +28,27 @@ The code below a class is the exit code of the command line (0 is done, 1 is a b
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class SmimeAgentError(Exception):
     """The root of the tree: one sentence about what happened, and a hint about what to do.
 
-    ``str(error)`` is that sentence, without a full stop, fit to follow ``smime-agent: error:``.
+    ``str(error)`` is that sentence, without a full stop, fit to follow ``smime-agent: error:``. ``details`` are
+    lines that belong below it, such as the tokens that a person can choose from.
     """
 
     exit_code: ClassVar[int] = 1
     hint: str | None
+    details: tuple[str, ...]
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.hint = hint
+        self.details = tuple(details)
 
 
 class UsageError(SmimeAgentError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 #: Chunks are gathered to at least this many octets before they are written: a small file costs one call.
 _GATHER = 1 << 16
+_NUMBERS = itertools.count()
 
 
 def write_file(path: Path, chunks: Iterable[bytes]) -> None:
@@ -60,7 +62,7 @@ def _drain(descriptor: int, octets: bytes) -> None:
 
 
 def _write_beside(path: Path, chunks: Iterable[bytes]) -> None:
-    beside = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
+    beside = path.with_name(f".smime-agent.{os.getpid()}.{next(_NUMBERS)}.part")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:

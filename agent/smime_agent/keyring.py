@@ -7,7 +7,7 @@ Today every key is on a token that this process has opened. The roads know a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from smime_agent.algorithms import SignatureScheme
 from smime_agent.errors import AmbiguousError, CertificateNotUsableError, NoKeyError, UsageError
@@ -18,13 +18,12 @@ from smime_agent.tokens.uri import SCHEME, Pkcs11Uri
 from smime_agent.x509 import Certificate, chain_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from smime_agent.algorithms import Digest, Padding
     from smime_agent.tokens.session import TokenSession
 
-_T = TypeVar("_T")
 _LIST_HINT = "'smime-agent key list' shows the keys, 'smime-agent cert list' the certificates"
 
 
@@ -77,9 +76,7 @@ class TokenKeyring:
             NoKeyError: there is none.
             AmbiguousError: there are several.
         """
-        return _only(
-            [key for key in self._objects.keys if self._fits(key, name)], name, self._session.name, lambda key: key.name
-        )
+        return _only([key for key in self._objects.keys if self._fits(key, name)], name, self._session.name)
 
     def _named(self, name: str, at: datetime) -> _Pair:
         pairs = self._pairs()
@@ -101,12 +98,15 @@ class TokenKeyring:
         for address in addresses:
             if covering := [pair for pair in pairs if pair.certificate.covers(address)]:
                 return _best(covering, at)
+        if addresses and not pairs:
+            msg = f"no key on {self._session.name} has a certificate to sign with"
+            raise NoKeyError(msg, hint="'smime-agent cert request' asks for one, 'smime-agent cert import' stores it")
         if addresses:
             msg = f"no key on {self._session.name} has a certificate for {', '.join(addresses)}"
             raise NoKeyError(msg, hint=f"choose one with --key; {_LIST_HINT}")
         signing = [pair for pair in pairs if pair.certificate.permits_signing]
         keys = {pair.key for pair in signing}
-        key = _only(list(keys), None, self._session.name, lambda key: key.name)
+        key = _only(list(keys), None, self._session.name)
         return _best([pair for pair in signing if pair.key == key], at)
 
     def _pairs(self) -> list[_Pair]:
@@ -165,14 +165,13 @@ def _check(pair: _Pair, at: datetime) -> None:
         raise CertificateNotUsableError(msg, hint=flaw[1])
 
 
-def _only(found: list[_T], name: str | None, token: str, describe: Callable[[_T], str]) -> _T:
+def _only(found: list[TokenKey], name: str | None, token: str) -> TokenKey:
     """The only one found."""
-    wanted = f" {name!r}" if name else " with a certificate for signing"
+    wanted = f" '{name}'" if name else " with a certificate for signing"
     if not found:
         msg = f"there is no key{wanted} on {token}"
         raise NoKeyError(msg, hint=_LIST_HINT)
     if len(found) > 1:
-        listed = ", ".join(describe(one) for one in found)
-        msg = f"{len(found)} keys{wanted} are on {token}: {listed}"
-        raise AmbiguousError(msg, hint="choose one with --key and its id")
+        msg = f"{len(found)} keys{wanted} are on {token}"
+        raise AmbiguousError(msg, hint="choose one with --key and its id", details=[key.name for key in found])
     return found[0]

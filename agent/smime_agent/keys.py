@@ -5,6 +5,7 @@ Each port is one power. Another power is another Protocol, never a flag.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType, Protocol
 
@@ -71,17 +72,18 @@ class Pin:
         return "Pin(...)"
 
     def __bool__(self) -> bool:
-        """There is something in it."""
-        return bool(self._octets)
+        """There is something in it, and it was not wiped."""
+        return any(self._octets)
 
     def reveal(self) -> bytearray:
         """The octets themselves, not a copy: for the call into the token and nothing else."""
         return self._octets
 
     def wipe(self) -> None:
-        """Overwrite the octets."""
+        """Overwrite the octets, and let go of them where no call still looks at them."""
         self._octets[:] = bytes(len(self._octets))
-        self._octets.clear()
+        with suppress(BufferError):
+            self._octets.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,10 @@ class Prompter(Protocol):
         """
         ...
 
+    def pad(self, token: str) -> None:
+        """The PIN is about to be wanted on the token's own pad."""
+        ...
+
     def touch(self, token: str) -> None:
-        """The token has not answered for a second: it may be waiting for a touch, or for its PIN pad."""
+        """The token has not answered for a second: it may be waiting for a touch."""
         ...

@@ -61,25 +61,39 @@ class Certificate:
         """
         self.encoded = encoded
         try:
-            self._asn1 = asn1.Certificate.load(encoded, strict=True)
-            self._tbs = self._asn1["tbs_certificate"]
-            self._extensions: dict[str, Any] = {
-                extension["extn_id"].native: extension["extn_value"].parsed for extension in self._tbs["extensions"]
-            }
-            # Read now whatever is asked later, so that garbage is met here and nowhere else.
-            self.serial_number: int = self._tbs["serial_number"].native
-            self.issuer_encoded: bytes = self._tbs["issuer"].dump()
-            self.subject_encoded: bytes = self._tbs["subject"].dump()
-            self.public_key_info: bytes = self._tbs["subject_public_key_info"].dump()
-            self.not_before: datetime = self._tbs["validity"]["not_before"].native
-            self.not_after: datetime = self._tbs["validity"]["not_after"].native
-            self.key_algorithm = _key_algorithm(self._tbs["subject_public_key_info"])
-            self.mailboxes: tuple[str, ...] = tuple(self._read_mailboxes())
-            self.subject = _name(self._tbs["subject"])
-            self.issuer = _name(self._tbs["issuer"])
+            self._read(asn1.Certificate.load(encoded, strict=True)["tbs_certificate"])
         except _GARBAGE as error:
             msg = "not an X.509 certificate"
             raise InvalidCertificateError(msg) from error
+
+    def _read(self, tbs: Any) -> None:  # noqa: ANN401 - asn1crypto has no types
+        """Read now whatever is asked later, so that garbage is met here and nowhere else."""
+        extensions = {extension["extn_id"].native: extension["extn_value"].parsed for extension in tbs["extensions"]}
+
+        def native(name: str) -> Any:  # noqa: ANN401 - the same
+            return extensions[name].native if name in extensions else None
+
+        self.serial_number: int = tbs["serial_number"].native
+        self.issuer_encoded: bytes = tbs["issuer"].dump()
+        self.subject_encoded: bytes = tbs["subject"].dump()
+        #: The distinguished names, for people.
+        self.issuer, self.subject = _name(tbs["issuer"]), _name(tbs["subject"])
+        #: The DER SubjectPublicKeyInfo.
+        self.public_key_info: bytes = tbs["subject_public_key_info"].dump()
+        self.key_algorithm = _key_algorithm(tbs["subject_public_key_info"])
+        self.not_before: datetime = tbs["validity"]["not_before"].native
+        self.not_after: datetime = tbs["validity"]["not_after"].native
+        self.mailboxes: tuple[str, ...] = tuple(_mailboxes(extensions.get("subject_alt_name"), tbs["subject"]))
+        #: The shortest name a person knows the subject by: its common name, a mailbox, or all of the subject.
+        self.name = _common_name(tbs["subject"]) or (self.mailboxes[0] if self.mailboxes else self.subject)
+        self.subject_key_identifier: bytes | None = native("key_identifier")
+        self.authority_key_identifier: bytes | None = (native("authority_key_identifier") or {}).get("key_identifier")
+        #: The bits of keyUsage by their asn1crypto names (``digital_signature``), ``None`` when it is absent.
+        self.key_usage: frozenset[str] | None = _set(native("key_usage"))
+        #: The purposes of extKeyUsage (``email_protection``, or dotted), ``None`` when it is absent.
+        self.extended_key_usage: frozenset[str] | None = _set(native("extended_key_usage"))
+        #: The basicConstraints extension says that the subject is a CA.
+        self.is_ca = bool((native("basic_constraints") or {}).get("ca"))
 
     def __eq__(self, other: object) -> bool:
         """Two certificates are the same when their encodings are."""
@@ -93,15 +107,6 @@ class Certificate:
         """The subject and the serial number."""
         return f"<Certificate {self.subject!r} serial {self.serial_number:x}>"
 
-    @cached_property
-    def name(self) -> str:
-        """The shortest name a person knows the subject by: its common name, a mailbox, or all of the subject."""
-        for name_set in self._tbs["subject"].chosen:
-            for part in name_set:
-                if part["type"].native == "common_name":
-                    return str(part["value"].native)
-        return self.mailboxes[0] if self.mailboxes else self.subject
-
     @property
     def pem(self) -> bytes:
         """The certificate in PEM."""
@@ -111,37 +116,6 @@ class Certificate:
     def fingerprint(self) -> bytes:
         """The SHA-256 digest of the encoding."""
         return Digest.SHA256.of(self.encoded)
-
-    @cached_property
-    def subject_key_identifier(self) -> bytes | None:
-        """The subjectKeyIdentifier extension."""
-        value: bytes | None = self._native("key_identifier")
-        return value
-
-    @cached_property
-    def authority_key_identifier(self) -> bytes | None:
-        """The keyIdentifier of the authorityKeyIdentifier extension."""
-        extension = self._extensions.get("authority_key_identifier")
-        value: bytes | None = extension and extension["key_identifier"].native
-        return value
-
-    @cached_property
-    def key_usage(self) -> frozenset[str] | None:
-        """The bits of keyUsage by their asn1crypto names (``digital_signature``), ``None`` when it is absent."""
-        usage = self._native("key_usage")
-        return None if usage is None else frozenset(usage)
-
-    @cached_property
-    def extended_key_usage(self) -> frozenset[str] | None:
-        """The purposes of extKeyUsage (``email_protection``, or dotted), ``None`` when it is absent."""
-        usage = self._native("extended_key_usage")
-        return None if usage is None else frozenset(usage)
-
-    @property
-    def is_ca(self) -> bool:
-        """The basicConstraints extension says that the subject is a CA."""
-        constraints = self._native("basic_constraints")
-        return bool(constraints and constraints["ca"])
 
     @property
     def is_self_issued(self) -> bool:
@@ -180,23 +154,6 @@ class Certificate:
         """Names and key identifiers of ``other`` lead here. No signature is checked: this only orders a chain."""
         theirs, ours = other.authority_key_identifier, self.subject_key_identifier
         return self.subject_encoded == other.issuer_encoded and (not theirs or not ours or theirs == ours)
-
-    def _native(self, extension: str) -> Any:  # noqa: ANN401 - asn1crypto has no types
-        value = self._extensions.get(extension)
-        return None if value is None else value.native
-
-    def _read_mailboxes(self) -> Iterator[str]:
-        """The mailboxes of the SAN; those of the DN only where there is no SAN (RFC 8550, 3)."""
-        names = self._extensions.get("subject_alt_name")
-        if names is None:
-            for name_set in self._tbs["subject"].chosen:
-                yield from (str(part["value"].native) for part in name_set if part["type"].native == "email_address")
-            return
-        for general_name in names:
-            if general_name.name == "rfc822_name":
-                yield general_name.native
-            elif general_name.name == "other_name" and general_name.chosen["type_id"].dotted == _SMTP_UTF8_MAILBOX:
-                yield str(general_name.chosen["value"].parsed.native)
 
 
 @lru_cache(maxsize=1024)
@@ -238,6 +195,28 @@ def chain_of(leaf: Certificate, pool: list[Certificate]) -> tuple[Certificate, .
         current = max(above, key=lambda certificate: certificate.not_after)
         chain.append(current)
     return tuple(chain)
+
+
+def _mailboxes(names: Any, subject: Any) -> Iterator[str]:  # noqa: ANN401 - asn1crypto has no types
+    """The mailboxes of the SAN; those of the DN only where there is no SAN (RFC 8550, 3)."""
+    if names is None:
+        for name_set in subject.chosen:
+            yield from (str(part["value"].native) for part in name_set if part["type"].native == "email_address")
+        return
+    for general_name in names:
+        if general_name.name == "rfc822_name":
+            yield general_name.native
+        elif general_name.name == "other_name" and general_name.chosen["type_id"].dotted == _SMTP_UTF8_MAILBOX:
+            yield str(general_name.chosen["value"].parsed.native)
+
+
+def _common_name(name: Any) -> str | None:  # noqa: ANN401 - the same
+    values = [part["value"].native for names in name.chosen for part in names if part["type"].native == "common_name"]
+    return str(values[-1]) if values else None
+
+
+def _set(values: Any) -> frozenset[str] | None:  # noqa: ANN401 - the same
+    return None if values is None else frozenset(values)
 
 
 def _name(name: Any) -> str:  # noqa: ANN401 - asn1crypto has no types

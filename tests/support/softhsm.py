@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +29,14 @@ if TYPE_CHECKING:
 
 MODULE = next((path for path in modules.SOFTHSM_PATHS if Path(path).is_file()), "")
 PIN, SO_PIN = "fairly-secret", "12345678"
+
+
+def _token_folder() -> str:
+    """A folder in memory where there is one: SoftHSM writes an object file for each attribute, which disks take ill."""
+    memory = "/dev/shm"
+    folder = tempfile.mkdtemp(prefix="smime-agent-tests-", dir=memory if os.access(memory, os.W_OK) else None)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 class KnownPin:
@@ -56,8 +67,8 @@ class SoftHsm:
     @classmethod
     def configured(cls, folder: Path) -> SoftHsm:
         """Write the configuration. It must be the first of the process: SoftHSM reads it once."""
-        (folder / "tokens").mkdir(parents=True)
-        text = f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n"
+        folder.mkdir(parents=True, exist_ok=True)
+        text = f"directories.tokendir = {_token_folder()}\nobjectstore.backend = file\nlog.level = ERROR\n"
         (folder / "softhsm2.conf").write_text(text)
         os.environ["SOFTHSM2_CONF"] = str(folder / "softhsm2.conf")
         return cls(folder)

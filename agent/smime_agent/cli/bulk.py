@@ -11,7 +11,7 @@ from smime_agent import api
 from smime_agent.api import Format
 from smime_agent.cli import ui
 from smime_agent.cli.output import refuse_same_file
-from smime_agent.errors import FileError, PinError, SmimeAgentError, TokenError, UsageError
+from smime_agent.errors import FileError, MechanismError, PinError, SmimeAgentError, TokenError, UsageError
 from smime_agent.mime import Source
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def sign_jobs(token: OpenToken, options: SignOptions, jobs: Iterable[Job]) -> It
                 signed.write_to(job.output)
             yield Outcome(job, notes=signed.notes)
         except SmimeAgentError as error:
-            if isinstance(error, (TokenError, PinError)):
+            if isinstance(error, (TokenError, PinError)) and not isinstance(error, MechanismError):
                 broken = error
             yield Outcome(job, error.exit_code, str(error), error.hint)
 
@@ -133,7 +133,8 @@ def _noted(outcomes: Iterable[Outcome], progress: ui.Progress) -> Iterator[Outco
 def _report(failed: Sequence[Outcome], total: int) -> int:
     """List the failures at the end, each hint once."""
     for outcome in failed:
-        ui.note(f"smime-agent: error: {outcome.job.message}: {outcome.error}")
+        name = str(outcome.job.message)
+        ui.note(f"smime-agent: error: {'' if name in outcome.error else name + ': '}{outcome.error}")
     for hint in dict.fromkeys(outcome.hint for outcome in failed if outcome.hint):
         ui.note(f"hint: {hint}")
     if failed or (sys.stderr is not None and sys.stderr.isatty()):

@@ -70,6 +70,9 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show one certificate of a token, or of a file."""
+    if file is not None and name is not None:
+        msg = "--file shows all that is in the file; a name chooses from a token"
+        raise UsageError(msg)
     if file is not None:
         shown: list[tuple[Certificate, TokenKey | None]] = [(one, None) for one in _read_file(file)]
     else:
@@ -77,7 +80,9 @@ def show(
             objects = read_objects(session)
             one = _chosen(session, objects, name)
             shown = [(one.certificate, objects.key_of(one.certificate))]
-    for certificate, key in shown:
+    for number, (certificate, key) in enumerate(shown):
+        if number and not json:
+            ui.out("")
         if json:
             ui.json_line("cert-show/1", **_certificate_facts(certificate), key=key.id.hex() if key else None)
         else:
@@ -138,17 +143,18 @@ def import_(
     certificates = _read_file(file)
     own = [certificate for certificate in certificates if not certificate.is_ca]
     above = [certificate for certificate in certificates if certificate.is_ca]
+    for certificate in above:
+        path = store_chain_certificate(data_directory(), certificate)
+        ui.note(f"CA certificate {certificate.name} kept in {path}; it completes chains, it is not trusted by that")
     stored = []
     if own:
         access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try)
         with access.session(writable=True) as session:
             session.login("to store a certificate")
-            stored = [store_certificate(session, certificate, label) for certificate in own]
-            for one in stored:
-                ui.note(f"certificate for {_who(one.certificate)} stored on {session.name} with key {one.id.hex()}")
-    for certificate in above:
-        path = store_chain_certificate(data_directory(), certificate)
-        ui.note(f"CA certificate {certificate.name} kept in {path}; it completes chains, it is not trusted by that")
+            for certificate in own:
+                one = store_certificate(session, certificate, label)
+                stored.append(one)
+                ui.note(f"certificate for {_who(certificate)} is on {session.name} with key {one.id.hex()}")
     if json:
         ui.json_line(
             "cert-import/1",
@@ -190,11 +196,10 @@ def _chosen(session: TokenSession, objects: TokenObjects, name: str | None) -> T
         msg = f"there is no certificate{wanted} on {session.name}"
         raise NoKeyError(msg, hint="'smime-agent cert list' shows them")
     if len(found) > 1:
-        listed = ", ".join(
-            f"{one.id.hex()} {_who(one.certificate)} {one.certificate.fingerprint.hex()[:16]}" for one in found
-        )
-        msg = f"{len(found)} certificates{wanted} are on {session.name}: {listed}"
-        raise AmbiguousError(msg, hint="name one by the beginning of its fingerprint, the last figure of each")
+        listed = [f"{one.id.hex()} {_who(one.certificate)} {one.certificate.fingerprint.hex()[:16]}" for one in found]
+        msg = f"{len(found)} certificates{wanted} are on {session.name}"
+        hint = "name one by the beginning of its fingerprint, the last figure of each"
+        raise AmbiguousError(msg, hint=hint, details=listed)
     return found[0]
 
 

@@ -51,6 +51,9 @@ class _KnownPin:
     def pin(self, request: PinRequest) -> Pin:  # noqa: ARG002 - there is one token
         return Pin(self.octets)
 
+    def pad(self, token: str) -> None:
+        """SoftHSM has none."""
+
     def touch(self, token: str) -> None:
         """SoftHSM wants none."""
 
@@ -66,11 +69,11 @@ def demo(
     try:
         _show(folder)
         if keep:
-            ui.out(
-                f"\nEverything is in {folder}; export SOFTHSM2_CONF={folder}/softhsm2.conf to go on with that token."
-            )
+            ui.out("", f"Everything is in {folder}. To go on with that token:")
+            ui.out(f"   export SOFTHSM2_CONF={folder}/softhsm2.conf SMIME_AGENT_TOKEN=demo")
+            ui.out(f"   smime-agent sign --pin-source file:{folder}/pin MESSAGE")
         else:
-            ui.out("\nThe token, the CA and the mail are gone again; --keep DIR keeps them.")
+            ui.out("", "The token, the CA and the mail are gone again; --keep DIR keeps them.")
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
@@ -80,7 +83,7 @@ def _show(folder: Path) -> None:
     """The story, in the order in which it happens."""
     prompter = _KnownPin()
     token = _new_token(folder, prompter)
-    ui.out(f"1. A software token was made, as a smart card would be plugged in:\n   {token.info.uri}")
+    ui.out("1. A software token was made, as a smart card would be plugged in:", f"   {token.info.uri}")
     ca = _CertificationAuthority()
     with TokenSession(token, prompter, writable=True) as session:
         session.login("for the demo")

@@ -62,7 +62,7 @@ def _tell(report: dict[str, Any]) -> None:
     if not report["modules"]:
         ui.out("Modules:  none is registered, and SoftHSM is not installed; install softhsm2 or opensc")
     for module in report["modules"]:
-        ui.out(f"\nModule {module['path']}")
+        ui.out("", f"Module {module['path']}")
         if "error" in module:
             ui.out(f"  not usable: {module['error']}")
             if module.get("hint"):
@@ -70,13 +70,13 @@ def _tell(report: dict[str, Any]) -> None:
             continue
         ui.out(f"  {module['description']}")
         if not module["tokens"]:
-            ui.out("  no token is plugged in")
+            ui.out("  no token that fits is plugged in and initialised")
         for token in module["tokens"]:
             _tell_token(token)
 
 
 def _tell_token(token: dict[str, Any]) -> None:
-    ui.out(f"\n  Token '{token['label']}', serial {token['serial']}: PIN {token['pin']}")
+    ui.out("", f"  Token '{token['label']}', serial {token['serial']}: PIN {token['pin']}")
     ui.out(f"    {token['uri']}")
     if not token["keys"]:
         ui.out("    no key can be seen without the PIN, or there is none; 'smime-agent key list --login' looks further")
@@ -138,6 +138,8 @@ def _answer(writing: int, path: str, token: str | None) -> None:
         facts = _examine(path, token)
     except SmimeAgentError as error:
         facts = {"error": str(error), "hint": error.hint}
+    except Exception as error:  # noqa: BLE001 - a module's oddity is a line in the report
+        facts = {"error": f"unexpected {type(error).__name__}", "hint": None}
     with os.fdopen(writing, "w") as pipe:
         json.dump(facts, pipe)
     os._exit(0)

@@ -78,7 +78,7 @@ def _told(number: int, module: str, *, killed: bool) -> int:
         return 128 + number
     name = signal.Signals(number).name
     ui.error(
-        f"the PKCS#11 module {module} crashed ({name}); nothing was written",
-        "'smime-agent doctor' tries each module by itself; --module names another one",
+        f"the PKCS#11 module {module} crashed ({name})",
+        "a result that exists is whole; 'smime-agent doctor' tries each module by itself, --module names another one",
     )
     return _TOKEN_FAILED

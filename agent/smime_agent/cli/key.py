@@ -77,7 +77,8 @@ def generate(
         else:
             ui.out(uri)
         ui.note(f"{key.name} ({key.algorithm}) is on {session.name}")
-        ui.note(f"hint: 'smime-agent cert request --key {key.id.hex()}' asks a CA for a certificate")
+        if key.can_sign:
+            ui.note(f"hint: 'smime-agent cert request --key {key.id.hex()} --address YOU' prints a request for a CA")
 
 
 def _hexadecimal(text: str) -> bytes:

@@ -42,7 +42,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = command().main(list(arguments), prog_name="smime-agent", standalone_mode=False)
     except SmimeAgentError as error:
-        ui.error(str(error), error.hint)
+        ui.error(str(error), error.hint, error.details)
         return error.exit_code
     except KeyboardInterrupt:
         ui.error("interrupted", None)
@@ -57,6 +57,9 @@ def _unexpected(error: Exception) -> int:
     from smime_agent.cli import ui
 
     describe = getattr(error, "format_message", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        ui.note(*(describe() if describe else "").split("\n"))
+        return 2
     if describe is not None:  # a ClickException, from wherever this version of Typer keeps its Click
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "smime-agent"
@@ -80,7 +83,7 @@ def _unexpected(error: Exception) -> int:
         import traceback
 
         # Without the values: an exception's text may hold what came from the mail or the token.
-        ui.note("".join(traceback.format_tb(error.__traceback__)))
+        ui.note(*"".join(traceback.format_tb(error.__traceback__)).split("\n"))
     return _BUG
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,8 +26,6 @@ TokenOption = Annotated[
     typer.Option(
         "--token",
         metavar="TOKEN",
-        envvar="SMIME_AGENT_TOKEN",
-        show_envvar=False,
         help="A pkcs11: URI or a token's label.",
     ),
 ]
@@ -35,8 +34,6 @@ ModuleOption = Annotated[
     typer.Option(
         "--module",
         metavar="PATH",
-        envvar="SMIME_AGENT_MODULE",
-        show_envvar=False,
         help="The PKCS#11 module to use, instead of all that are registered.",
     ),
 ]
@@ -73,9 +70,12 @@ class Access:
         *,
         use_last_pin_try: bool = False,
     ) -> Access:
-        """The command line and the environment come first, then the URI, then the file."""
+        """The command line comes before the environment, and that before the file; a URI may name a module itself."""
         config = load_config()
-        search = Search(token or config.token, module or config.module, guard)
+        wanted = token or os.environ.get("SMIME_AGENT_TOKEN") or config.token
+        search = Search(wanted, module, guard)
+        if not (module or search.uri.module_path or search.uri.module_name):
+            search = Search(wanted, os.environ.get("SMIME_AGENT_MODULE") or config.module, guard)
         source = PinSource.parse(pin_source or search.uri.pin_source or config.pin_source)
         return cls(search, source, use_last_pin_try, config)
 
@@ -122,6 +122,10 @@ class _Remembering:
         pin = self._inner.pin(request)
         self.octets = bytes(pin.reveal())
         return pin
+
+    def pad(self, token: str) -> None:
+        """Pass it on."""
+        self._inner.pad(token)
 
     def touch(self, token: str) -> None:
         """Pass it on."""

@@ -52,7 +52,7 @@ def check_output(output: Path | None, *, binary: bool = False) -> None:
         raise UsageError(msg, hint="use -o FILE")
     elif binary and sys.stdout.isatty():
         msg = "the result is binary, and standard output is the terminal"
-        raise UsageError(msg, hint="use -o FILE, or --format pem")
+        raise UsageError(msg, hint="use -o FILE, or PEM")
 
 
 def write_result(chunks: Iterable[bytes], output: Path | None) -> None:

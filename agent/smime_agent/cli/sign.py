@@ -60,30 +60,36 @@ def sign(
     Of one mail the result goes to standard output or to -o FILE; of several to --output-dir.
     """
     access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try)
-    config = access.config
-    options = SignOptions(
-        form=form,
-        opaque=opaque,
-        again=again,
-        key=key or config.key,
-        digest=digest or (Digest(config.digest) if config.digest else None),
-        padding=padding or (Padding(config.padding) if config.padding else None),
-    )
+    options = SignOptions(form, opaque, again, key or access.config.key, digest, padding)
     if output_dir is not None:
-        if output is not None:
-            msg = "-o and --output-dir exclude each other"
-            raise UsageError(msg)
-        from smime_agent.cli.bulk import sign_many
-
-        raise typer.Exit(sign_many(access, options, messages or [], output_dir, workers or config.workers))
+        raise typer.Exit(_sign_many(access, options, messages or [], output, output_dir, workers))
     if messages is not None and len(messages) > 1:
         msg = f"{len(messages)} messages need --output-dir"
         raise UsageError(msg, hint="the results keep the names of the messages there")
     _sign_one(access, options, messages[0] if messages else None, output)
 
 
+def _sign_many(
+    access: Access,
+    options: SignOptions,
+    messages: list[Path],
+    output: Path | None,
+    output_dir: Path,
+    workers: int | None,
+) -> int:
+    from smime_agent.cli.bulk import sign_many
+
+    if output is not None:
+        msg = "-o and --output-dir exclude each other"
+        raise UsageError(msg)
+    return sign_many(access, options, messages, output_dir, workers or access.config.workers)
+
+
 def _sign_one(access: Access, options: SignOptions, message: Path | None, output: Path | None) -> None:
     check_output(output, binary=options.form is Format.DER)
+    if message is not None and message.is_dir():
+        msg = f"{message} is a folder"
+        raise UsageError(msg, hint="the mails in it are signed with --output-dir")
     if message is not None and output is not None:
         refuse_same_file([message], output)
     with open_source(message) as source:

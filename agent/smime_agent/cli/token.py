@@ -9,7 +9,7 @@ import typer
 from smime_agent.cli import ui
 from smime_agent.cli.guard import guard
 from smime_agent.cli.options import Access, JsonOption, ModuleOption, TokenOption, new_secret, secret
-from smime_agent.errors import AmbiguousError, PolicyError, TokenAbsentError
+from smime_agent.errors import AmbiguousError, PolicyError, SmimeAgentError, TokenAbsentError, TokenError
 from smime_agent.tokens.token import Search
 
 if TYPE_CHECKING:
@@ -100,8 +100,12 @@ def init(
     fresh = Access.of(f"pkcs11:token={_quoted(label)}", chosen.info.module).search
     made = _just_initialised(fresh.tokens(), chosen)
     if pin:
-        with TokenSession(made, access.prompter(), writable=True) as session:
-            set_user_pin(session, so_pin, pin)
+        try:
+            with TokenSession(made, access.prompter(), writable=True) as session:
+                set_user_pin(session, so_pin, pin)
+        except SmimeAgentError as error:
+            msg = f"{made.info.name} is initialised, but its user PIN is not set: {error}"
+            raise TokenError(msg, hint="'smime-agent token pin' sets it") from error
     ui.out(str(made.info.uri))
     ui.note(f"token '{label}' is initialised" + ("" if pin else "; 'smime-agent token pin' sets its user PIN"))
 

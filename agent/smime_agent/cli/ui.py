@@ -26,15 +26,15 @@ _BAR = 24
 
 
 def printable(text: str) -> str:
-    """``text`` with each character that could move the cursor, change a colour or reorder a line spelt out."""
+    """``text`` with each character that could move the cursor, change a colour or break a line spelt out."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def error(message: str, hint: str | None) -> None:
+def error(message: str, hint: str | None, details: Iterable[str] = ()) -> None:
     """Tell what went wrong, and what to do about it."""
-    note(f"smime-agent: error: {message}")
+    note(f"smime-agent: error: {message}", *(f"  {detail}" for detail in details))
     if hint:
         note(f"hint: {hint}")
 
@@ -44,29 +44,30 @@ def warning(message: str) -> None:
     note(f"smime-agent: warning: {message}")
 
 
-def note(text: str) -> None:
-    """Write to standard error; where that is closed there is nobody to tell."""
+def note(*lines: str) -> None:
+    """Write lines to standard error; where that is closed there is nobody to tell."""
     if sys.stderr is None:
         return
     with suppress(OSError):
-        print(printable(text), file=sys.stderr, flush=True)
+        print("\n".join(map(printable, lines)), file=sys.stderr, flush=True)
 
 
-def out(text: str) -> None:
-    """One line of a result on standard output."""
-    print(printable(text))
+def out(*lines: str) -> None:
+    """Lines of a result on standard output."""
+    print("\n".join(map(printable, lines)))
 
 
 def json_line(schema: str, **values: Any) -> None:  # noqa: ANN401 - any JSON
     """One JSON object on standard output."""
     import json
 
-    print(json.dumps({"schema": f"smime-agent.{schema}", **values}, ensure_ascii=False))
+    text = json.dumps({"schema": f"smime-agent.{schema}", **values})
+    print(text.replace("\x7f", "\\u007f"))  # the one control character that JSON lets through
 
 
 def table(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> None:
     """Columns with a heading, as wide as they need to be."""
-    lines = [[printable(cell).replace("\n", " ") for cell in row] for row in (heads, *rows)]
+    lines = [[printable(cell) for cell in row] for row in (heads, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -117,6 +118,10 @@ class TerminalPrompter:
             warning(f"token '{request.token}': {request.warning}")
         name = f"token '{request.token}'" + (f" (serial {request.serial})" if request.serial else "")
         return ask_secret(f"PIN for {name}, {request.purpose}: ")
+
+    def pad(self, token: str) -> None:
+        """Tell where to type."""
+        note(f"{token}: type the PIN on its pad")
 
     def touch(self, token: str) -> None:
         """Tell that the token waits."""

@@ -32,6 +32,10 @@ class _Given:
         """The PIN."""
         return Pin(self._pin)
 
+    def pad(self, token: str) -> None:
+        """Tell the person, past the parent."""
+        ui.TerminalPrompter().pad(token)
+
     def touch(self, token: str) -> None:
         """Tell the person, past the parent."""
         ui.TerminalPrompter().touch(token)

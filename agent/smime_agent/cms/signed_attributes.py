@@ -25,7 +25,7 @@ _CMS_ALGORITHM_PROTECTION = "1.2.840.113549.1.9.52"
 _ENCRYPTION_KEY_PREFERENCE = "1.2.840.113549.1.9.16.2.11"
 _SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47"
 
-#: What an answer may be encrypted with, most wanted first. Parameters are absent (RFC 8551, 2.5.2; RFC 8418, 3).
+#: What an answer may be encrypted with, most wanted first. Parameters are absent (RFC 8551, 2.5.2; RFC 3565, 5.1).
 _CONTENT_ENCRYPTION = (
     "2.16.840.1.101.3.4.1.46",  # AES-256-GCM
     "2.16.840.1.101.3.4.1.6",  # AES-128-GCM

@@ -127,7 +127,7 @@ def _candidates(
 def _emsa_pkcs1(plan: SignaturePlan, tbs: bytes) -> bytes:
     """RFC 8017, 9.2, with the leading zero that makes it as long as the modulus."""
     info = plan.scheme.digest.digest_info(plan.scheme.digest.of(tbs))
-    return b"\x00\x01".ljust(plan.key.bits // 8 - len(info) - 1, b"\xff") + b"\x00" + info
+    return b"\x00\x01".ljust((plan.key.bits + 7) // 8 - len(info) - 1, b"\xff") + b"\x00" + info
 
 
 def _emsa_pss(plan: SignaturePlan, tbs: bytes) -> bytes:
@@ -135,12 +135,12 @@ def _emsa_pss(plan: SignaturePlan, tbs: bytes) -> bytes:
     digest = plan.scheme.digest
     salt = secrets.token_bytes(digest.size)
     seal = digest.of(bytes(8) + digest.of(tbs) + salt)
-    length = (plan.key.bits + 7) // 8
+    length = (plan.key.bits + 6) // 8  # of the encoded message, which has a bit less than the modulus
     block = (b"\x01" + salt).rjust(length - digest.size - 1, b"\x00")
     mask = _mgf1(digest, seal, len(block))
     masked = bytearray(left ^ right for left, right in zip(block, mask, strict=True))
     masked[0] &= 0xFF >> (8 * length - (plan.key.bits - 1))
-    return bytes(masked) + seal + b"\xbc"
+    return (bytes(masked) + seal + b"\xbc").rjust((plan.key.bits + 7) // 8, b"\x00")
 
 
 def _mgf1(digest: Digest, seed: bytes, length: int) -> bytes:

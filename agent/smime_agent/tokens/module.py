@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ from smime_agent.errors import (
     ModuleLoadError,
     PinIncorrectError,
     PinLockedError,
+    PinNotSetError,
+    PinUnavailableError,
     SmimeAgentError,
     TokenError,
     TokenRemovedError,
@@ -59,6 +62,30 @@ _MEANINGS: tuple[tuple[tuple[type[pkcs11.PKCS11Error], ...], type[SmimeAgentErro
         PinIncorrectError,
         "{token} does not accept this PIN",
         None,
+    ),
+    (
+        (pkcs11.UserPinNotInitialized,),
+        PinNotSetError,
+        "{token} has no user PIN yet",
+        "'smime-agent token pin' sets it",
+    ),
+    (
+        (pkcs11.FunctionCancelled,),
+        PinUnavailableError,
+        "the PIN for {token} was cancelled on its pad",
+        None,
+    ),
+    (
+        (pkcs11.UserAlreadyLoggedIn,),
+        TokenError,
+        "something else in this process is logged in to {token}",
+        None,
+    ),
+    (
+        (pkcs11.SessionExists,),
+        TokenError,
+        "{token} is in use",
+        "close the other programs that use it",
     ),
     (
         (pkcs11.UserNotLoggedIn,),
@@ -101,6 +128,8 @@ class Module:
         """Load and initialise the shared object at ``path``."""
         self.path = path
         self.lock = threading.RLock()
+        #: How many sessions of ours rely on the login to the token in a slot: it is the process's, not a session's.
+        self.logins: Counter[int] = Counter()
         try:
             self.library = pkcs11.lib(path)
         except pkcs11.PKCS11Error as error:

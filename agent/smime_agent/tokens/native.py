@@ -8,41 +8,41 @@ same copy. Source: PKCS#11 v2.40, sections 3.6, 5.4, 5.5 and 5.6; pkcs11t.h and 
 from __future__ import annotations
 
 import ctypes
-from enum import IntEnum
+
+import pkcs11
 
 from smime_agent.errors import ModuleLoadError
 
 CKU_SO, CKU_USER, CKU_CONTEXT_SPECIFIC = 0, 1, 2
 
 #: The place of each call in CK_FUNCTION_LIST, counted in pointers, of which its version fills the first.
-_PLACES = {"C_InitToken": 10, "C_Login": 19, "C_Logout": 20}
+_PLACES = {"C_InitToken": 10, "C_InitPIN": 11, "C_SetPIN": 12, "C_Login": 19, "C_Logout": 20}
 _ULONG = ctypes.c_ulong
 _LABEL_OCTETS = 32
 
 
-class ReturnValue(IntEnum):
-    """The CKR codes that the calls of this module are told apart by."""
-
-    OK = 0x0
-    ARGUMENTS_BAD = 0x7
-    DEVICE_ERROR = 0x30
-    DEVICE_REMOVED = 0x32
-    PIN_INCORRECT = 0xA0
-    PIN_INVALID = 0xA1
-    PIN_LEN_RANGE = 0xA2
-    PIN_EXPIRED = 0xA3
-    PIN_LOCKED = 0xA4
-    SESSION_HANDLE_INVALID = 0xB3
-    SESSION_EXISTS = 0xB6
-    TOKEN_NOT_PRESENT = 0xE0
-    TOKEN_WRITE_PROTECTED = 0xE2
-    USER_ALREADY_LOGGED_IN = 0x100
-    USER_NOT_LOGGED_IN = 0x101
-    USER_PIN_NOT_INITIALIZED = 0x102
+#: The return values of these calls that tell something, as python-pkcs11 would raise them.
+_EXCEPTIONS: dict[int, type[pkcs11.PKCS11Error]] = {
+    0x30: pkcs11.DeviceError,
+    0x32: pkcs11.DeviceRemoved,
+    0x50: pkcs11.FunctionCancelled,
+    0x54: pkcs11.FunctionNotSupported,
+    0xA0: pkcs11.PinIncorrect,
+    0xA1: pkcs11.PinInvalid,
+    0xA2: pkcs11.PinLenRange,
+    0xA3: pkcs11.PinExpired,
+    0xA4: pkcs11.PinLocked,
+    0xB3: pkcs11.SessionHandleInvalid,
+    0xB6: pkcs11.SessionExists,
+    0xE0: pkcs11.TokenNotPresent,
+    0xE2: pkcs11.TokenWriteProtected,
+    0x100: pkcs11.UserAlreadyLoggedIn,
+    0x102: pkcs11.UserPinNotInitialized,
+}
 
 
 class FunctionList:
-    """The functions of one module. Every call returns its CKR code and raises nothing."""
+    """The functions of one module. A call raises what python-pkcs11 raises for the same return value."""
 
     def __init__(self, path: str) -> None:
         """Find the functions of the module loaded from ``path``."""
@@ -55,29 +55,44 @@ class FunctionList:
         pointer = ctypes.POINTER(ctypes.c_void_p)()
         get_function_list.argtypes = [ctypes.POINTER(type(pointer))]
         get_function_list.restype = ctypes.c_ulong
-        if get_function_list(ctypes.byref(pointer)) != ReturnValue.OK:
+        if get_function_list(ctypes.byref(pointer)):
             msg = f"{path} does not give its functions"
             raise ModuleLoadError(msg)
         self._library = library  # keeps it loaded
         self._functions = pointer
 
-    def login(self, session: int, user: int, pin: bytearray | None) -> int:
+    def login(self, session: int, user: int, pin: bytearray | None) -> None:
         """C_Login; a ``pin`` of ``None`` is typed on the token's own pad."""
-        octets = None if pin is None else (ctypes.c_char * len(pin)).from_buffer(pin)
-        return self._call("C_Login", _ULONG(session), _ULONG(user), octets, _ULONG(len(pin or b"")))
+        self._call("C_Login", _ULONG(session), _ULONG(user), *_buffer(pin))
 
-    def logout(self, session: int) -> int:
+    def logout(self, session: int) -> None:
         """C_Logout, of all sessions of this process with that token."""
-        return self._call("C_Logout", _ULONG(session))
+        self._call("C_Logout", _ULONG(session))
 
-    def init_token(self, slot_id: int, so_pin: bytearray, label: str) -> int:
+    def init_pin(self, session: int, pin: bytearray) -> None:
+        """C_InitPIN: the security officer, who is logged in, sets the user's PIN."""
+        self._call("C_InitPIN", _ULONG(session), *_buffer(pin))
+
+    def set_pin(self, session: int, old: bytearray, new: bytearray) -> None:
+        """C_SetPIN: whoever is logged in, else the user, changes the PIN."""
+        self._call("C_SetPIN", _ULONG(session), *_buffer(old), *_buffer(new))
+
+    def init_token(self, slot_id: int, so_pin: bytearray, label: str) -> None:
         """C_InitToken: everything on the token is destroyed. ``label`` has at most 32 octets of UTF-8."""
-        octets = (ctypes.c_char * len(so_pin)).from_buffer(so_pin)
         padded = label.encode().ljust(_LABEL_OCTETS)
-        return self._call("C_InitToken", _ULONG(slot_id), octets, _ULONG(len(so_pin)), padded)
+        self._call("C_InitToken", _ULONG(slot_id), *_buffer(so_pin), padded)
 
-    def _call(self, name: str, *arguments: object) -> int:
-        prototype = ctypes.CFUNCTYPE(_ULONG)
-        function = prototype(self._functions[_PLACES[name]] or 0)
+    def _call(self, name: str, *arguments: object) -> None:
+        function = ctypes.CFUNCTYPE(_ULONG)(self._functions[_PLACES[name]] or 0)
         code: int = function(*arguments)
-        return code
+        if code in _EXCEPTIONS:
+            raise _EXCEPTIONS[code]
+        if code:
+            raise pkcs11.PKCS11Error(f"{name} returned CKR 0x{code:X}")
+
+
+def _buffer(pin: bytearray | None) -> tuple[object, object]:
+    """A PIN where it lies, not a copy, and its length."""
+    if pin is None:
+        return None, _ULONG(0)
+    return (ctypes.c_char * len(pin)).from_buffer(pin), _ULONG(len(pin))

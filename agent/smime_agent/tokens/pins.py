@@ -58,7 +58,8 @@ class PinSource:
                 return cls(PinSourceKind(kind), argument)
         msg = "this is no source of a PIN"
         raise UsageError(
-            msg, hint="use prompt, env:NAME, file:PATH or fd:N; the PIN itself never goes on the command line"
+            msg,
+            hint="use prompt, env:NAME, file:PATH, fd:N or |/program; the PIN itself never goes on the command line",
         )
 
     def read(self) -> Pin:
@@ -73,6 +74,11 @@ class PinSource:
             what = "is empty" if not line else f"begins with a line of more than {_LONGEST} octets"
             msg = f"the PIN source {self} {what}"
             raise PinUnavailableError(msg, hint="the PIN is the first line of it")
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            msg = f"what the PIN source {self} holds is not UTF-8, and so no PIN"
+            raise PinUnavailableError(msg) from None
         return Pin(line)
 
     def __str__(self) -> str:
@@ -137,6 +143,10 @@ class SourcePrompter:
         if self._octets is None:
             self._octets = bytes(self._source.read().reveal())
         return Pin(self._octets)
+
+    def pad(self, token: str) -> None:
+        """Tell the person."""
+        self._person.pad(token)
 
     def touch(self, token: str) -> None:
         """Tell the person."""

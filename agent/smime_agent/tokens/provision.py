@@ -10,7 +10,6 @@ from smime_agent import der
 from smime_agent.algorithms import KeyKind, KeyUsage
 from smime_agent.errors import NoKeyError, PinIncorrectError, TokenError, UsageError
 from smime_agent.tokens.mechanisms import quirks_of
-from smime_agent.tokens.native import ReturnValue
 from smime_agent.tokens.objects import TokenCertificate, TokenKey, read_objects
 
 if TYPE_CHECKING:
@@ -37,34 +36,39 @@ def init_token(token: Token, label: str, so_pin: Pin) -> None:
     if not label or len(label.encode()) > _LABEL_OCTETS:
         msg = "a token's label has 1 to 32 octets"
         raise UsageError(msg)
-    with token.module.lock:
-        code = token.module.functions.init_token(token.slot.slot_id, so_pin.reveal(), label)
-    if code in (ReturnValue.PIN_INCORRECT, ReturnValue.PIN_INVALID, ReturnValue.PIN_LEN_RANGE):
+    try:
+        with token.module.calling(token.info.name):
+            token.module.functions.init_token(token.slot.slot_id, so_pin.reveal(), label)
+    except PinIncorrectError as error:
         msg = f"{token.info.name} does not accept this SO PIN"
-        raise PinIncorrectError(msg, hint="SoftHSM wants 4 to 255 characters; a token in use keeps the SO PIN it has")
-    if code != ReturnValue.OK:
-        busy = code == ReturnValue.SESSION_EXISTS
-        msg = f"{token.info.name} cannot be initialised ({'it is in use' if busy else f'CKR 0x{code:X}'})"
-        raise TokenError(msg, hint="smart cards are set up with their maker's tool" if not busy else None)
+        hint = "SoftHSM wants 4 to 255 characters; a token in use keeps the SO PIN it has"
+        raise PinIncorrectError(msg, hint=hint) from error
 
 
 def set_user_pin(session: TokenSession, so_pin: Pin, pin: Pin) -> None:
-    """Give a token its user PIN, in a writable session: the security officer sets the first one, or a new one."""
+    """Give a token its user PIN, in a writable session: the security officer sets the first one, or a new one.
+
+    Raises:
+        PinIncorrectError: the SO PIN is wrong, or the token takes no such user PIN.
+    """
     session.login_security_officer(so_pin)
-    with session.calling():
-        session.holder.init_pin(pin.reveal().decode())
+    try:
+        session.set_pin(pin)
+    except PinIncorrectError as error:
+        msg = f"{session.name} takes no such PIN"
+        raise PinIncorrectError(msg, hint="SoftHSM wants 4 to 255 characters, PIV cards 6 to 8") from error
+    finally:
+        pin.wipe()
 
 
 def change_user_pin(session: TokenSession, old: Pin, new: Pin) -> None:
     """Change the user PIN, in a writable session: one try is spent on the old one."""
     session.check_tries()
     try:
-        with session.calling():
-            session.working().set_pin(old.reveal().decode(), new.reveal().decode())
-    except PinIncorrectError as error:
-        raise session.wrong_pin() from error
+        session.change_pin(old, new)
     finally:
         old.wipe()
+        new.wipe()
 
 
 def generate_key(
@@ -104,20 +108,19 @@ def generate_key(
 
 
 def store_certificate(session: TokenSession, certificate: Certificate, label: str | None) -> TokenCertificate:
-    """Put a certificate beside its key, in a writable session that is logged in.
+    """Put a certificate beside its key, in a writable session that is logged in; one that is there stays.
 
     Raises:
         NoKeyError: no key on the token is its key.
-        UsageError: it is there already.
     """
     objects = read_objects(session)
     key = objects.key_of(certificate)
     if key is None:
         msg = f"no key on {session.name} is the key of this certificate ({certificate.subject})"
         raise NoKeyError(msg, hint="'smime-agent key list' shows the keys; another token may hold it")
-    if any(found.certificate == certificate for found in objects.certificates):
-        msg = f"{session.name} has this certificate already"
-        raise UsageError(msg)
+    for found in objects.certificates:
+        if found.certificate == certificate:
+            return found
     chosen = label if label is not None else key.label or certificate.name
     with session.calling():
         session.working().create_object(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+_INTEGER = re.compile(r"-?[0-9]{1,9}")
 _PROGRAM = "smime-agent"
 _SYSTEM = Path("/usr/share/p11-kit/modules")
 _ADMINISTRATOR = Path("/etc/pkcs11/modules")
@@ -56,7 +58,7 @@ def _read(name: str, path: Path) -> RegisteredModule | None:
         return None
     found = _locate(module)
     priority = settings.get("priority", "0")
-    return RegisteredModule(name, found, int(priority) if priority.lstrip("-").isdigit() else 0) if found else None
+    return RegisteredModule(name, found, int(priority) if _INTEGER.fullmatch(priority) else 0) if found else None
 
 
 def _disabled(settings: dict[str, str]) -> bool:

@@ -12,21 +12,21 @@ from smime_agent.errors import (
     PinLastTryError,
     PinLockedError,
     PinNotSetError,
+    SmimeAgentError,
     TokenError,
     TokenRemovedError,
 )
 from smime_agent.keys import PinRequest
-from smime_agent.tokens.native import CKU_SO, CKU_USER, ReturnValue
+from smime_agent.tokens.native import CKU_SO, CKU_USER
 from smime_agent.tokens.patience import Patience
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from smime_agent.keys import Pin, Prompter
     from smime_agent.tokens.token import Token
-
-_WRONG = (ReturnValue.PIN_INCORRECT, ReturnValue.PIN_INVALID, ReturnValue.PIN_LEN_RANGE)
 
 
 class TokenSession:
@@ -88,11 +88,14 @@ class TokenSession:
         """
         if self._logged_in or not self.token.info.flags & pkcs11.TokenFlag.LOGIN_REQUIRED:
             return
+        if self._logins[self._slot]:  # another session of this process has logged in, and that holds for all of them
+            self._join()
+            return
         self.token = token = self.token.refreshed()
         pin = None if token.info.has_pin_pad else self.ask(purpose)
         if pin is None:
             self.check_tries()
-            self.prompter.touch(f"{self.name}: type the PIN on its pad")
+            self.prompter.pad(self.name)
         self._login(CKU_USER, pin)
         self._pin = pin
 
@@ -100,6 +103,19 @@ class TokenSession:
         """Log in as the security officer; the session must be writable."""
         self._login(CKU_SO, pin)
         pin.wipe()
+
+    def set_pin(self, pin: Pin) -> None:
+        """Set the user PIN, as the security officer."""
+        with self.calling():
+            self.token.module.functions.init_pin(self._handle, pin.reveal())
+
+    def change_pin(self, old: Pin, new: Pin) -> None:
+        """Change the user PIN."""
+        try:
+            with self.calling():
+                self.token.module.functions.set_pin(self._handle, old.reveal(), new.reveal())
+        except PinIncorrectError as error:
+            raise self.wrong_pin() from error
 
     def ask(self, purpose: str) -> Pin:
         """A PIN from the person, who is told how many tries are left; none is spent by asking."""
@@ -155,6 +171,7 @@ class TokenSession:
         try:
             self.token.refreshed()
         except TokenRemovedError as error:
+            self._logins.pop(self._slot, None)
             return error
         except TokenError:
             return None
@@ -174,9 +191,29 @@ class TokenSession:
         with self.token.module.lock:
             self.discard()
             if self._logged_in:
-                self.token.module.functions.logout(self._handle)
-                self._logged_in = False
+                self._leave()
             _close(self.holder)
+
+    @property
+    def _logins(self) -> Counter[int]:
+        return self.token.module.logins
+
+    @property
+    def _slot(self) -> int:
+        return self.token.info.slot_id
+
+    def _join(self) -> None:
+        self._logged_in = True
+        self._logins[self._slot] += 1
+
+    def _leave(self) -> None:
+        """Log out, where no other session of this process needs the login."""
+        self._logged_in = False
+        if self._logins[self._slot] > 0:  # else the token was removed in between, and the login with it
+            self._logins[self._slot] -= 1
+            if not self._logins[self._slot]:
+                with suppress(pkcs11.PKCS11Error):  # closing the sessions ends the login too
+                    self.token.module.functions.logout(self._handle)
 
     @property
     def _handle(self) -> int:
@@ -188,27 +225,19 @@ class TokenSession:
         return self.token.slot.get_token().open(rw=self._writable)  # without a PIN: the login is ours
 
     def _login(self, user: int, pin: Pin | None) -> None:
-        with self.token.module.lock:
-            code = self.token.module.functions.login(self._handle, user, pin.reveal() if pin else None)
-        if code in (ReturnValue.OK, ReturnValue.USER_ALREADY_LOGGED_IN):
-            self._logged_in = True
-            return
-        if pin is not None:
-            pin.wipe()
-        raise self._login_error(code, user)
-
-    def _login_error(self, code: int, user: int) -> Exception:
-        if code in _WRONG:
-            return self.wrong_pin() if user == CKU_USER else PinIncorrectError(f"wrong SO PIN for {self.name}")
-        if code == ReturnValue.PIN_LOCKED:
-            return PinLockedError(
-                f"the PIN of {self.name} is locked", hint="it must be unblocked with the PUK or SO PIN"
-            )
-        if code == ReturnValue.USER_PIN_NOT_INITIALIZED:
-            return PinNotSetError(f"{self.name} has no user PIN yet", hint="'smime-agent token pin' sets it")
-        if code in (ReturnValue.DEVICE_REMOVED, ReturnValue.TOKEN_NOT_PRESENT, ReturnValue.SESSION_HANDLE_INVALID):
-            return TokenRemovedError(f"{self.name} was removed", hint="plug it in again and repeat the command")
-        return TokenError(f"{self.name} refused the login (CKR 0x{code:X})")
+        try:
+            with self.calling():
+                self.token.module.functions.login(self._handle, user, pin.reveal() if pin else None)
+        except SmimeAgentError as error:
+            if pin is not None:
+                pin.wipe()
+            if not isinstance(error, PinIncorrectError):
+                raise
+            if user == CKU_USER:
+                raise self.wrong_pin() from error
+            msg = f"wrong SO PIN for {self.name}"
+            raise PinIncorrectError(msg) from error
+        self._join()
 
 
 def _close(session: pkcs11.Session) -> None:

@@ -12,7 +12,7 @@ from smime_agent.tokens import module as modules
 from smime_agent.tokens.uri import SCHEME, Pkcs11Uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from smime_agent.tokens.module import Module
 
@@ -159,12 +159,16 @@ class Search:
         if len(tokens) == 1:
             return tokens[0]
         if tokens:
-            listed = "".join(f"\n  {token.info.uri}" for token in tokens)
-            msg = f"{len(tokens)} tokens fit{f' {self.token!r}' if self.token else ''}:{listed}"
-            raise AmbiguousError(msg, hint="name one of them with --token")
-        wanted = f"no token {self.token!r} is plugged in" if self.token else "no token is plugged in"
+            wanted = f"fit '{self.token}'" if self.token else "are plugged in"
+            msg = f"{len(tokens)} tokens {wanted}"
+            raise AmbiguousError(msg, hint="name one of them with --token", details=_listed(tokens))
+        wanted = (
+            f"no token '{self.token}' is plugged in" if self.token else "no token that is initialised is plugged in"
+        )
         if self.failures:
             hint = f"a module could not be used: {self.failures[0]}"
+        elif self.token is None and self.tokens(uninitialized=True):
+            hint = "'smime-agent token init' initialises one"
         else:
             hint = "'smime-agent token list' shows what is there; --module names a module that is not registered"
         raise TokenAbsentError(wanted, hint=hint)
@@ -188,6 +192,10 @@ class Search:
         if not found and not self.failures:
             msg = f"no PKCS#11 module{f' named {uri.module_name}' if uri.module_name else ''} is installed"
             raise ModuleLoadError(msg, hint="install softhsm2 or opensc, or name a module with --module")
+
+
+def _listed(tokens: Iterable[Token]) -> list[str]:
+    return [str(token.info.uri) for token in tokens]
 
 
 def _tokens_of(module: Module) -> Iterator[Token]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from smime_agent.errors import UsageError
 
@@ -26,6 +26,7 @@ _WIDTHS = {
     "slot_manufacturer": 32,
     "slot_description": 64,
 }
+_GRAMMAR_HINT = "RFC 7512 has the grammar; 'smime-agent token list' prints URIs"
 _PATH_SAFE, _QUERY_SAFE = ":[]@!$'()*+,=&", ":[]@!$'()*+,=/?|"
 _QUERY = {"pin-source", "module-name", "module-path"}
 
@@ -67,17 +68,14 @@ class Pkcs11Uri:
             raise _refused(text, "'/' must be percent-encoded before the '?'")
         values: dict[str, Any] = {}
         for name, value in _attributes(text, path, ";"):
-            if name in _QUERY or name.replace("-", "_") not in cls.__slots__:
+            if name in _QUERY or "_" in name or name.replace("-", "_") not in cls.__slots__:
                 # An unknown attribute would match nothing (RFC 7512, 2.5): better to say so.
                 raise _refused(text, f"there is no path attribute '{name}'")
             _put(text, values, name, value)
         for name, value in _attributes(text, query, "&"):
             if name == "pin-value":
-                raise _refused(
-                    "pkcs11:...",
-                    "pin-value would put the PIN where others can read it",
-                    "use pin-source, or --pin-source",
-                )
+                reason = "pin-value would put the PIN where others can read it"
+                raise _refused(text, reason, "use pin-source, or --pin-source")
             if name in _QUERY:  # an unknown one is to be ignored (RFC 7512, 2.5)
                 _put(text, values, name, value)
         return cls(**values)
@@ -153,8 +151,8 @@ def _convert(text: str, field: str, value: bytes) -> object:
     if field == "slot_id":
         return int(_digits(text, field, string))
     if field == "library_version":
-        major, _, minor = string.partition(".")
-        return int(_digits(text, field, major)), int(_digits(text, field, minor or "0"))
+        major, dot, minor = string.partition(".")
+        return int(_digits(text, field, major)), int(_digits(text, field, minor if dot else "0"))
     return string
 
 
@@ -169,7 +167,8 @@ def _normal(value: object) -> object:
     return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
-def _refused(
-    text: str, reason: str, hint: str = "RFC 7512 has the grammar; 'smime-agent token list' prints URIs"
-) -> UsageError:
+def _refused(text: str, reason: str, hint: str = _GRAMMAR_HINT) -> UsageError:
+    """The error; a URI that may hold a PIN is not repeated, whatever is wrong with it."""
+    if "pin-value" in unquote(text).lower():
+        text, reason = f"{SCHEME}...", reason if "would put" in reason else "it is damaged, and holds a pin-value"
     return UsageError(f"not a usable PKCS#11 URI: {text}: {reason}", hint=hint)

@@ -1,0 +1,141 @@
+"""A forward look at a source: where headers end, and where the next boundary delimiter is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from smime_agent.errors import InvalidMessageError
+from smime_agent.mime.fields import FIELDS, HEADER_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smime_agent.mime.source import Source
+
+# What may follow the boundary on its line: "--" and transport padding (RFC 2046, 5.1.1).
+_REST_OF_DELIMITER = re.compile(rb"(--)?([ \t]*)(\r?\n|\Z)")
+_REST_LIMIT: Final = 1000  # of padding
+_HEADER_GUESS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Delimiter:
+    """A boundary delimiter line, or the end of the source, which has no level.
+
+    ``start`` is where its preceding line break begins, which belongs to it (RFC 2046, 5.1.1); ``line`` is its first
+    hyphen; ``stop`` is where the next line begins.
+    """
+
+    start: int
+    line: int
+    stop: int
+    level: int | None = None
+    closing: bool = False
+    padded: bool = False
+    terminated: bool = False
+
+
+class Window:
+    """Looks at a source from a position that only moves forward, so that each octet is read about once."""
+
+    __slots__ = ("_base", "_data", "_source", "size")
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._base = 0
+        self._data = b""
+        self.size = source.size
+
+    def _look(self, position: int, size: int) -> tuple[bytes, int]:
+        """A block that holds ``size`` octets from ``position`` or all that is left, and the position in the block."""
+        stop = min(position + size, self.size)
+        if position < self._base or stop > self._base + len(self._data):
+            self._data = self._source.read(position, max(stop, position + self._source.CHUNK))
+            self._base = position
+        return self._data, position - self._base
+
+    def header(self, start: int) -> tuple[bytes, int, bool]:
+        """The header fields at ``start``, where the body begins, and whether an empty line is between them.
+
+        A header ends at an empty line, or at a line that is no field. Raises ``InvalidMessageError`` beyond 1 MiB.
+        """
+        data, offset, end = self._fields(start, _HEADER_GUESS)
+        # Only a whole line after the fields shows that they have ended.
+        if data.find(b"\n", end) < 0 and self._base + len(data) < self.size:
+            data, offset, end = self._fields(start, HEADER_LIMIT + 2)
+        if end - offset > HEADER_LIMIT:
+            raise InvalidMessageError("a header is longer than 1 MiB", hint="this is not a mail that anybody wrote")
+        separator = 1 if data.startswith(b"\n", end) else 2 if data.startswith(b"\r\n", end) else 0
+        return data[offset:end], self._base + end + separator, separator > 0
+
+    def _fields(self, start: int, size: int) -> tuple[bytes, int, int]:
+        data, offset = self._look(start, size)
+        match = FIELDS.match(data, offset, offset + HEADER_LIMIT + 2)
+        return data, offset, match.end() if match else offset
+
+    def delimiter(self, start: int, boundaries: Sequence[bytes], stop: int | None = None) -> Delimiter:
+        """The first line from ``start`` (a line's start) that delimits one of the boundaries, outermost first.
+
+        Only lines that begin before ``stop`` are looked at; without a match it is the end of the source.
+        """
+        limit = self.size if stop is None else stop
+        prefixes = tuple([b"--" + boundary for boundary in boundaries])
+        line = self._next_line(start, limit, prefixes) if prefixes else limit
+        while line < limit:
+            # The outer delimiter also ends an inner multipart that was never closed.
+            for level, prefix in enumerate(prefixes):
+                found = self._delimiter(start, line, level, prefix)
+                if found is not None:
+                    return found
+            line = self._next_line(line + 1, limit, prefixes)
+        return Delimiter(self.size, self.size, self.size)
+
+    def ending(self, start: int, delimiter: Delimiter) -> Delimiter:
+        """The same delimiter, as it ends what begins at ``start``: the line break before it is its own."""
+        if delimiter.level is None:
+            return delimiter
+        return replace(delimiter, start=self._line_break(start, delimiter.line))
+
+    def _line_break(self, start: int, line: int) -> int:
+        before = self._source.read(max(start, line - 2), line)
+        return line - (2 if before == b"\r\n" else 1 if before.endswith(b"\n") else 0)
+
+    def _next_line(self, position: int, limit: int, prefixes: tuple[bytes, ...]) -> int:
+        """The next line that begins with one of the prefixes, at ``position`` if a line begins there."""
+        longest = max(map(len, prefixes))
+        while position < limit:
+            # The octet before tells whether a line begins here.
+            data, _ = self._look(max(position - 1, 0), longest + 1)
+            offset = position - self._base
+            if (position == 0 or data.startswith(b"\n", offset - 1)) and data.startswith(prefixes, offset):
+                return position
+            found = data.find(b"\n--", offset)
+            while found >= 0 and not data.startswith(prefixes, found + 1):
+                found = data.find(b"\n--", found + 3)
+            if found >= 0:
+                return self._base + found + 1
+            end = self._base + len(data)
+            if end >= self.size:
+                break
+            position = max(position + 1, end - longest)  # where a prefix may be cut off
+        return limit
+
+    def _delimiter(self, start: int, line: int, level: int, prefix: bytes) -> Delimiter | None:
+        size = len(prefix) + _REST_LIMIT
+        data, offset = self._look(line, size)
+        if not data.startswith(prefix, offset):
+            return None
+        rest = _REST_OF_DELIMITER.match(data, offset + len(prefix), offset + size)
+        if rest is None or not (rest.group(3) or self._base + rest.end() == self.size):
+            return None
+        return Delimiter(
+            start=self._line_break(start, line),
+            line=line,
+            stop=self._base + rest.end(),
+            level=level,
+            closing=rest.group(1) is not None,
+            padded=rest.group(2) != b"",
+            terminated=rest.group(3) != b"",
+        )

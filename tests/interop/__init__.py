@@ -1,0 +1,1 @@
+"""Strangers judge our signatures. Nothing of ours is asked whether they are good."""
