@@ -68,7 +68,7 @@ class Authority:
         """Sign whatever it is."""
         return builder.sign(self.key, hashes.SHA256())
 
-    def issue(self, public_key: object, wanted: Wanted = Wanted()) -> x509.Certificate:  # noqa: B008 - frozen
+    def issue(self, public_key: object, wanted: Wanted = Wanted()) -> x509.Certificate:
         """An end-entity certificate for a public key of the cryptography package."""
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, wanted.name)] if wanted.name else [])
         builder = _builder(subject, self.subject, public_key, wanted.not_before, wanted.not_after)
@@ -88,7 +88,7 @@ class Authority:
             builder = builder.add_extension(extension, critical)
         return self.sign(_identified(builder, public_key, self.key.public_key()))
 
-    def issue_for_request(self, pem: bytes, wanted: Wanted = Wanted()) -> x509.Certificate:  # noqa: B008 - frozen
+    def issue_for_request(self, pem: bytes, wanted: Wanted = Wanted()) -> x509.Certificate:
         """A certificate for a PEM request, whose signature must be right."""
         request = x509.load_pem_x509_csr(pem)
         assert request.is_signature_valid

@@ -47,11 +47,16 @@ class KnownPin:
         self.answer = pin
         self.requests: list[PinRequest] = []
         self.touches: list[str] = []
+        self.pads: list[str] = []
 
     def pin(self, request: PinRequest) -> Pin:
         """The PIN."""
         self.requests.append(request)
         return Pin(self.answer.encode())
+
+    def pad(self, token: str) -> None:
+        """Remember."""
+        self.pads.append(token)
 
     def touch(self, token: str) -> None:
         """Remember."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 _HINT: Final = "to sign any file as it is, use --format der or --format pem"
 _HEADER_GUESS: Final = 64 * 1024
+# RFC 5322, 4 lets nobody generate blanks before a colon, or fold lines of nothing but blanks. Some readers, and
+# gateways that strip blanks, end the header there, and would not see that the mail is signed.
+_UNTIDY: Final = re.compile(rb"^([!-9;-~]+)[ \t]+(?=:)|^[ \t]+(?:\n|\Z)", re.MULTILINE)
+_SIGNS_OF_UNTIDINESS: Final = (b" :", b"\t:", b" \n", b"\t\n")
 
 
 class Protection(Enum):
@@ -119,6 +124,8 @@ def _header(source: Source) -> tuple[bytes, bytes, int, bool]:
         raise InvalidMessageError(
             "a carriage return stands alone in the header", hint="give the mail with CRLF or LF line ends"
         )
+    if any(sign in block for sign in _SIGNS_OF_UNTIDINESS):
+        block = _UNTIDY.sub(rb"\1", block)
     separator = 1 if data.startswith(b"\n", end) else 2 if data.startswith(b"\r\n", end) else 0
     return data[:start].rstrip(b"\r\n") + b"\r\n" if start else b"", block, end + separator, separator > 0
 

@@ -1,0 +1,127 @@
+"""Sources: the same bytes, whatever they come from, each time they are read."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tempfile
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import pytest
+
+from smime_agent.errors import FileError
+from smime_agent.mime.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+BIG = bytes(range(256)) * 8192  # 2 MiB
+
+
+def as_bytes(data: bytes, _: Path) -> Source:
+    return Source.from_bytes(data)
+
+
+def as_file(data: bytes, path: Path) -> Source:
+    path.write_bytes(data)
+    return Source.from_file(path.open("rb"))
+
+
+def as_stream(data: bytes, _: Path) -> Source:
+    return Source.from_stream(io.BytesIO(data))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("make", [as_bytes, as_file, as_stream])
+@pytest.mark.parametrize("data", [b"", b"x", BIG[: Source.IN_MEMORY], BIG])
+def test_reads_the_same_whatever_it_is_made_of(
+    make: Callable[[bytes, Path], Source], data: bytes, tmp_path: Path
+) -> None:
+    with make(data, tmp_path / "mail") as source:
+        assert source.size == len(data)
+        assert b"".join(source.chunks()) == data
+        assert b"".join(source.chunks(5, 300_000)) == data[5:300_000]
+        assert source.read(7, 11) == data[7:11]
+        assert source.read(len(data), len(data) + 5) == b""
+
+
+def test_two_iterations_do_not_disturb_each_other(tmp_path: Path) -> None:
+    with (tmp_path / "mail").open("w+b") as file:
+        file.write(BIG)
+        file.seek(0)
+        source = Source.from_file(file)
+        pairs = list(zip(source.chunks(), source.chunks(), strict=True))
+        assert all(one == two for one, two in pairs)
+        assert b"".join(one for one, _ in pairs) == BIG
+        assert file.tell() == 0
+
+
+def test_file_begins_at_its_position(tmp_path: Path) -> None:
+    (tmp_path / "mail").write_bytes(b"skip" + BIG)
+    with (tmp_path / "mail").open("rb") as file:
+        file.read(4)
+        assert b"".join(Source.from_file(file).chunks()) == BIG
+
+
+def test_chunks_are_bounded() -> None:
+    assert max(map(len, Source.from_bytes(BIG).chunks())) <= Source.CHUNK
+
+
+def test_spool_has_no_name_and_is_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Source.from_stream(io.BytesIO(BIG)) as source:
+        assert list(tmp_path.iterdir()) == []
+        assert os.fstat(source._descriptor).st_mode & 0o777 == 0o600
+
+
+def test_small_stream_makes_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", None)
+    assert Source.from_stream(io.BytesIO(b"small")).read() == b"small"
+
+
+@pytest.mark.parametrize("change", [lambda f: f.truncate(10), lambda f: (f.seek(0), f.write(b"!"))])
+def test_changed_file_is_an_error(change: Callable[[BinaryIO], object], tmp_path: Path) -> None:
+    path = tmp_path / "mail"
+    path.write_bytes(BIG)
+    os.utime(path, ns=(1, 1))
+    with path.open("rb") as file:
+        source = Source.from_file(file)
+        with path.open("r+b") as writer:
+            change(writer)
+        with pytest.raises(FileError, match="changed"):
+            list(source.chunks())
+
+
+def test_compressed_file_is_read_through_its_reader(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "mail.gz", "wb") as file:
+        file.write(BIG)
+    with gzip.open(tmp_path / "mail.gz", "rb") as file, Source.from_file(cast("BinaryIO", file)) as source:
+        assert b"".join(source.chunks()) == BIG
+
+
+def test_pipe_is_spooled() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"mail")
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        assert Source.from_file(file).read() == b"mail"
+
+
+def test_unreadable_stream_says_why() -> None:
+    class Broken:
+        def read(self, _: int) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(FileError, match="Input/output error"):
+        Source.from_stream(Broken())
+
+
+def test_stream_that_is_not_ready_is_no_end_of_mail() -> None:
+    class NotReady:
+        def read(self, _: int) -> None:
+            return None
+
+    with pytest.raises(FileError, match="not ready"):
+        Source.from_stream(NotReady())
