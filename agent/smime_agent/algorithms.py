@@ -10,9 +10,13 @@ import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from smime_agent import der
 from smime_agent.errors import PolicyError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: RFC 8551, 4.2: signatures with shorter RSA keys are of historic interest.
 MINIMUM_RSA_BITS = 2048
@@ -52,11 +56,22 @@ class Digest(Enum):
 
     def of(self, data: bytes) -> bytes:
         """The digest of ``data``."""
-        return hashlib.new(self.value, data).digest()
+        return self.new(data).digest()
 
     def digest_info(self, digest: bytes) -> bytes:
         """The DigestInfo that RSASSA-PKCS1-v1_5 pads and signs (RFC 8017, 9.2)."""
-        return der.sequence(self.algorithm_identifier_with_null, der.octet_string(digest))
+        return self._digest_info_head + digest
+
+    @cached_property
+    def new(self) -> Callable[..., hashlib._Hash]:
+        """The constructor in :mod:`hashlib`."""
+        constructor: Callable[..., hashlib._Hash] = getattr(hashlib, self.value)
+        return constructor
+
+    @cached_property
+    def _digest_info_head(self) -> bytes:
+        whole = der.sequence(self.algorithm_identifier_with_null, der.octet_string(bytes(self.size)))
+        return whole[: -self.size]
 
 
 #: RFC 5480, 2.1.1.1.

@@ -5,10 +5,12 @@ The command line stands on the same functions as any other application.
 
 from __future__ import annotations
 
-import secrets
+import os
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self
 
@@ -222,7 +224,7 @@ def sign_prepared(
         return Signed(armor(der, "CMS") if options.form is Format.PEM else der, signer)
     addresses = prepared.from_addresses()
     signer = token.signer(options, addresses, at=moment)
-    boundary = f"=_{secrets.token_hex(16)}"
+    boundary = f"=_{os.urandom(16).hex()}"
     chunks = smime.sign(prepared, signer, at=moment, boundary=boundary, opaque=options.opaque)
     notes = prepared.entity.notes
     if not any(map(signer.identity.certificate.covers, addresses)):
@@ -253,7 +255,12 @@ def _source(message: bytes | Path | BinaryIO | Source) -> Source:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
+    return _moment(int(time.time()))
+
+
+@lru_cache(maxsize=1)
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 class _Nobody:

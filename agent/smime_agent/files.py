@@ -1,5 +1,7 @@
 """Files that are written whole or not at all: beside their name first, then renamed onto it."""
 
+# ruff: noqa: PTH104, PTH108, PTH110, PTH112, PTH113, PTH118, PTH120, PTH123 - a Path costs as much as the call it is for
+
 from __future__ import annotations
 
 import contextlib
@@ -24,15 +26,17 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> None:
     Raises:
         FileError: it cannot be written.
     """
-    if path.is_dir():
+    name = os.fspath(path)
+    there = os.path.exists(name)
+    if there and os.path.isdir(name):
         msg = f"cannot write {path}: it is a directory"
         raise FileError(msg)
     try:
-        if path.exists() and not path.is_file():
-            with path.open("wb", buffering=0) as device:
+        if there and not os.path.isfile(name):
+            with open(name, "wb", buffering=0) as device:
                 write_all(device.fileno(), chunks)
         else:
-            _write_beside(path, chunks)
+            _write_beside(name, chunks)
     except OSError as error:
         msg = f"cannot write {path}: {error.strerror}"
         raise FileError(msg) from error
@@ -61,16 +65,16 @@ def _drain(descriptor: int, octets: bytes) -> None:
         written += os.write(descriptor, memoryview(octets)[written:])
 
 
-def _write_beside(path: Path, chunks: Iterable[bytes]) -> None:
-    beside = path.with_name(f".smime-agent.{os.getpid()}.{next(_NUMBERS)}.part")
+def _write_beside(path: str, chunks: Iterable[bytes]) -> None:
+    beside = os.path.join(os.path.dirname(path), f".smime-agent.{os.getpid()}.{next(_NUMBERS)}.part")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:
             write_all(descriptor, chunks)
         finally:
             os.close(descriptor)
-        beside.rename(path)
+        os.rename(beside, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            beside.unlink()
+            os.unlink(beside)
         raise

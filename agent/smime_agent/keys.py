@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ToBeSigned = NewType("ToBeSigned", bytes)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Identity:
     """Who signs: the certificate of the key, what leads from it towards a root, and where to send encrypted mail.
 

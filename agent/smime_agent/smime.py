@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -71,7 +70,7 @@ def _prepared(identity: Identity, scheme: SignatureScheme) -> tuple[SignedAttrib
 
 def _digest(chunks: Iterable[bytes], algorithm: Digest) -> tuple[bytes, int]:
     """The digest of a content and its length in octets."""
-    state = hashlib.new(algorithm.value)
+    state = algorithm.new()
     length = 0
     for chunk in chunks:
         state.update(chunk)

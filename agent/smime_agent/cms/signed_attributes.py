@@ -56,12 +56,20 @@ class SignedAttributes:
         if identity.encryption_certificate is not None:  # RFC 8551, 2.5.3: when it is another than the signer's
             preference = der.context(0, _issuer_and_serial_contents(identity.encryption_certificate))
             self._constant.append(attribute(_ENCRYPTION_KEY_PREFERENCE, preference))
+        self._frame: tuple[datetime, bytes, bytes] | None = None
 
     def encode(self, digest: bytes, at: datetime) -> ToBeSigned:
         """What is signed for a content with this digest at this time: the DER SET OF (RFC 5652, 5.4)."""
-        return ToBeSigned(
-            der.set_of([*self._constant, _signing_time(at), attribute(_MESSAGE_DIGEST, der.octet_string(digest))])
-        )
+        frame = self._frame
+        if frame is None or frame[0] != at:  # many mails are signed in a second
+            frame = self._frame = (at, *self._framed(len(digest), at))
+        return ToBeSigned(frame[1] + digest + frame[2])
+
+    def _framed(self, length: int, at: datetime) -> tuple[bytes, bytes]:
+        """What stands before the digest and after it: DER sorts the set by octets that come before the digest."""
+        place = attribute(_MESSAGE_DIGEST, der.octet_string(bytes(length)))
+        before, _, after = der.set_of([*self._constant, _signing_time(at), place]).partition(place)
+        return before + place[:-length], after
 
 
 def issuer_and_serial_number(certificate: Certificate) -> bytes:
@@ -73,7 +81,6 @@ def _issuer_and_serial_contents(certificate: Certificate) -> bytes:
     return certificate.issuer_encoded + der.integer(certificate.serial_number)
 
 
-@lru_cache(maxsize=1)
 def _signing_time(at: datetime) -> bytes:
     return attribute(_SIGNING_TIME, der.time(at))
 

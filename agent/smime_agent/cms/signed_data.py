@@ -16,16 +16,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from smime_agent import der
 from smime_agent.cms.signed_attributes import ID_DATA, issuer_and_serial_number
+from smime_agent.keys import ToBeSigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from smime_agent.algorithms import SignatureScheme
-    from smime_agent.keys import Identity, ToBeSigned
+    from smime_agent.keys import Identity
 
 _SIGNED_DATA = der.object_identifier("1.2.840.113549.1.7.2")
 _DATA = der.object_identifier(ID_DATA)
@@ -43,11 +45,20 @@ class SignedData:
         self._certificates = _certificate_set(identity)
         self._signer_head = _VERSION + issuer_and_serial_number(identity.certificate) + digest_algorithm
         self._signature_algorithm = scheme.algorithm_identifier
+        self._frame = lru_cache(maxsize=8)(self._framed)
 
     def detached(self, attributes: ToBeSigned, signature: bytes) -> bytes:
         """A ContentInfo whose content travels beside it."""
-        signed_data = der.sequence(self._detached_head, self._signer_infos(attributes, signature))
-        return der.sequence(_SIGNED_DATA, der.context(0, signed_data))
+        head, middle = self._frame(len(attributes), len(signature))
+        return b"".join((head, attributes[1:], middle, signature))
+
+    def _framed(self, attributes: int, signature: int) -> tuple[bytes, bytes]:
+        """The octets before the attributes and before the signature: their lengths alone decide them."""
+        signer_infos = self._signer_infos(ToBeSigned(bytes(attributes)), bytes(signature))
+        whole = der.sequence(_SIGNED_DATA, der.context(0, der.sequence(self._detached_head, signer_infos)))
+        end = len(whole) - signature
+        start = end - len(self._signature_algorithm) - len(der.header(der.OCTET_STRING, signature))
+        return whole[: start - attributes + 1], whole[start:end]
 
     def attached(
         self, attributes: ToBeSigned, signature: bytes, content: Iterable[bytes], length: int

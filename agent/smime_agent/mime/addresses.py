@@ -6,6 +6,7 @@ The standard library's parser would do, but it takes 20 ms to import and raises 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from smime_agent.mime.fields import without_comments
@@ -27,8 +28,13 @@ def addr_specs(value: bytes) -> list[str]:
 
     A local part that is a quoted string without need loses its quotes (RFC 5321, 4.1.2).
     """
+    return list(_addr_specs(value))
+
+
+@lru_cache(maxsize=128)  # the mails of one run have few senders
+def _addr_specs(value: bytes) -> tuple[str, ...]:
     text = without_comments(value).decode("utf-8", "surrogateescape")
-    return [address for mailbox in _mailboxes(text) if (address := _addr_spec(mailbox))]
+    return tuple(address for mailbox in _mailboxes(text) if (address := _addr_spec(mailbox)))
 
 
 def _mailboxes(text: str) -> Iterator[list[str]]:

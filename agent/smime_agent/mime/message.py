@@ -139,7 +139,7 @@ def _fields(data: bytes) -> tuple[int, int]:
 def _protection(content: Sequence[bytes]) -> Protection | None:
     hints = b"".join(content).lower()
     # Every type and name below has one of these: nearly every mail is done here.
-    if b"7" not in hints and b"signed" not in hints and b"encrypted" not in hints:
+    if b"7" not in hints.replace(b"7bit", b"") and b"signed" not in hints and b"encrypted" not in hints:
         return None
     kind = parse_parameterized(first_value(content, b"content-type") or b"")
     if kind.value == b"multipart/signed":

@@ -6,7 +6,7 @@ always hashes, so that a mail of any size sends the token some hundred octets.
 
 from __future__ import annotations
 
-import secrets
+import os
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -133,7 +133,7 @@ def _emsa_pkcs1(plan: SignaturePlan, tbs: bytes) -> bytes:
 def _emsa_pss(plan: SignaturePlan, tbs: bytes) -> bytes:
     """RFC 8017, 9.1.1, the salt as long as the digest."""
     digest = plan.scheme.digest
-    salt = secrets.token_bytes(digest.size)
+    salt = os.urandom(digest.size)
     seal = digest.of(bytes(8) + digest.of(tbs) + salt)
     length = (plan.key.bits + 6) // 8  # of the encoded message, which has a bit less than the modulus
     block = (b"\x01" + salt).rjust(length - digest.size - 1, b"\x00")

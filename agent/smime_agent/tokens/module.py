@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +28,7 @@ from smime_agent.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from smime_agent.tokens.native import FunctionList
 
@@ -121,6 +120,27 @@ _MEANINGS: tuple[tuple[tuple[type[pkcs11.PKCS11Error], ...], type[SmimeAgentErro
 )
 
 
+class Calling:
+    """A context for calls into a module: its lock, and its errors in our words. It can be entered again and again."""
+
+    __slots__ = ("_lock", "_token")
+
+    def __init__(self, lock: threading.RLock, token: str) -> None:
+        """Lock ``lock``; ``token`` is what people are told about."""
+        self._lock = lock
+        self._token = token
+
+    def __enter__(self) -> None:
+        """Wait for the lock."""
+        self._lock.acquire()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Let go of it."""
+        self._lock.release()
+        if isinstance(error, pkcs11.PKCS11Error):
+            raise explain(error, self._token) from error
+
+
 class Module:
     """One loaded module. Get it with :func:`load`, which loads each only once in a process."""
 
@@ -142,14 +162,9 @@ class Module:
 
         return FunctionList(self.path)
 
-    @contextmanager
-    def calling(self, token: str) -> Iterator[None]:
+    def calling(self, token: str) -> Calling:
         """Hold the lock, and turn what goes wrong inside into our errors, ``token`` being its name for people."""
-        with self.lock:
-            try:
-                yield
-            except pkcs11.PKCS11Error as error:
-                raise explain(error, token) from error
+        return Calling(self.lock, token)
 
     def slots(self) -> list[pkcs11.Slot]:
         """The slots that hold a token now, initialised or not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Self
@@ -24,13 +25,13 @@ class Patience:
         self._notify = notify
         self._since: float | None = None
         self._closed = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: int | None = None
 
     def __enter__(self) -> Self:
         """A call begins."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._look, name="patience", daemon=True)
-            self._thread.start()
+            # Not threading.Thread, whose start() waits until the thread runs.
+            self._thread = _thread.start_new_thread(self._look, ())
         self._since = monotonic()
         return self
 

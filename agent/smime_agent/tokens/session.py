@@ -46,7 +46,8 @@ class TokenSession:
         self._writable = writable
         self._logged_in = False
         self._pin: Pin | None = None
-        with self.calling():
+        self._calling = token.module.calling(self.name)
+        with self._calling:
             self.holder = self._open()
         self._working: pkcs11.Session | None = None
         self.patience = Patience(lambda: prompter.touch(self.name))
@@ -66,7 +67,7 @@ class TokenSession:
 
     def calling(self) -> AbstractContextManager[None]:
         """Hold the module's lock while calling it; see :meth:`.Module.calling`."""
-        return self.token.module.calling(self.name)
+        return self._calling
 
     def working(self) -> pkcs11.Session:
         """The session for the next operation. The caller holds the lock."""
