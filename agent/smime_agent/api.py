@@ -194,7 +194,9 @@ def sign(
     except BaseException:
         source.close()
         raise
-    return replace(signed, chunks=_closing(signed.chunks, source)) if source is not message else signed
+    if source is message or source.in_memory:
+        return signed
+    return replace(signed, chunks=_closing(signed.chunks, source))
 
 
 def prepare(message: bytes | Path | BinaryIO | Source, options: SignOptions) -> mime.Message | Source:

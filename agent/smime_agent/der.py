@@ -54,6 +54,12 @@ def integer(value: int) -> bytes:
     return tlv(INTEGER, value.to_bytes((value + (value < 0)).bit_length() // 8 + 1, "big", signed=True))
 
 
+def unsigned(octets: bytes) -> bytes:
+    """An INTEGER from the big-endian octets of a number that is not negative."""
+    shortest = octets.lstrip(b"\0") or b"\0"
+    return tlv(INTEGER, b"\0" + shortest if shortest[0] & 0x80 else shortest)
+
+
 def octet_string(value: bytes) -> bytes:
     """An OCTET STRING."""
     return tlv(OCTET_STRING, value)

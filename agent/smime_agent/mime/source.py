@@ -49,6 +49,11 @@ class Source:
         self._stamp: tuple[int, int] | None = None
         self.size = size
 
+    @property
+    def in_memory(self) -> bool:
+        """All of it is held: there is nothing to close."""
+        return self._data is not None
+
     @classmethod
     def from_bytes(cls, data: bytes) -> Source:
         """The bytes themselves."""

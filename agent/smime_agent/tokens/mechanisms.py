@@ -66,9 +66,7 @@ class SignaturePlan:
         if self.scheme.algorithm is not SignatureAlgorithm.ECDSA:
             return signature
         half = len(signature) // 2  # CKM_ECDSA returns r and s side by side; RFC 5753, 7.2 wants ECDSA-Sig-Value
-        return der.sequence(
-            der.integer(int.from_bytes(signature[:half], "big")), der.integer(int.from_bytes(signature[half:], "big"))
-        )
+        return der.sequence(der.unsigned(signature[:half]), der.unsigned(signature[half:]))
 
     def explain(self) -> str:
         """One line for people."""
