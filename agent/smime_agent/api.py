@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
+from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self
 
 from smime_agent import mime, smime
-from smime_agent.errors import PinUnavailableError
+from smime_agent.errors import MechanismError, PinError, PinUnavailableError, SmimeAgentError, TokenError
 from smime_agent.files import write_file
 from smime_agent.keyring import TokenKeyring
 from smime_agent.keys import KeyQuery
+from smime_agent.lookahead import look_ahead
 from smime_agent.mime import Source
 from smime_agent.pem import armor
 from smime_agent.tokens.pins import PinSource, SourcePrompter
@@ -26,7 +30,7 @@ from smime_agent.tokens.session import TokenSession
 from smime_agent.tokens.token import Search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from smime_agent.algorithms import Digest, Padding
@@ -62,6 +66,10 @@ class SignOptions:
 
 
 _DEFAULTS = SignOptions()
+#: In seconds: where a signature is made faster, handing it to another thread costs more than working meanwhile brings.
+_WORTH_A_THREAD = 300e-6
+#: What can be signed. A path or a stream is read as its octets are needed.
+Content = bytes | Path | BinaryIO | Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +179,7 @@ def logged_in(session: TokenSession, extra_chain: Sequence[Certificate] = ()) ->
 
 
 def sign(
-    message: bytes | Path | BinaryIO | Source,
+    message: Content,
     token: OpenToken,
     options: SignOptions = _DEFAULTS,
     *,
@@ -188,18 +196,53 @@ def sign(
         TokenError, PinError: from the token.
         FileError: it cannot be read.
     """
-    source = _source(message)
-    try:
-        signed = sign_prepared(prepare(source, options), token, options, at=at)
-    except BaseException:
-        source.close()
-        raise
-    if source is message or source.in_memory:
-        return signed
-    return replace(signed, chunks=_closing(signed.chunks, source))
+    return _ready(message, token, options, at).sign()
 
 
-def prepare(message: bytes | Path | BinaryIO | Source, options: SignOptions) -> mime.Message | Source:
+def sign_all(
+    messages: Iterable[Content], token: OpenToken, options: SignOptions = _DEFAULTS
+) -> Generator[Signed | SmimeAgentError]:
+    """Sign many messages in one login: the result of each, in order. While the token signs one, the next is read.
+
+    An error stands in the place of its result and is not raised: the messages after it are signed all the same, unless
+    the token or the PIN failed. Then none of them is tried. Write each result before the next is asked for.
+    """
+    broken: list[SmimeAgentError] = []
+
+    def read(message: Content) -> _Ready | SmimeAgentError:
+        try:
+            return _ready(message, token, options, None)
+        except SmimeAgentError as error:
+            return error
+
+    def signed(ready: _Ready | SmimeAgentError) -> Signed | SmimeAgentError:
+        if isinstance(ready, SmimeAgentError):
+            return ready
+        if broken:
+            ready.close()
+            return type(broken[0])(f"not tried: {broken[0]}", hint=broken[0].hint)
+        try:
+            return ready.sign()
+        except SmimeAgentError as error:
+            if isinstance(error, (TokenError, PinError)) and not isinstance(error, MechanismError):
+                broken.append(error)
+            return error
+
+    waiting = map(read, messages)
+    quickest = inf
+    for ready in islice(waiting, 3):
+        start = time.perf_counter()
+        result = signed(ready)
+        quickest = min(quickest, time.perf_counter() - start)
+        yield result
+    if quickest < _WORTH_A_THREAD:
+        yield from map(signed, waiting)
+    else:
+        with closing(look_ahead(signed, waiting)) as results:
+            yield from results
+
+
+def prepare(message: Content, options: SignOptions) -> mime.Message | Source:
     """Read as much of a message as is needed to refuse it, before anybody is asked for a PIN.
 
     Raises:
@@ -215,23 +258,64 @@ def prepare(message: bytes | Path | BinaryIO | Source, options: SignOptions) -> 
     return mail
 
 
-def sign_prepared(
-    prepared: mime.Message | Source, token: OpenToken, options: SignOptions, *, at: datetime | None = None
-) -> Signed:
+def sign_prepared(prepared: mime.Message | Source, token: OpenToken, options: SignOptions) -> Signed:
     """Sign what :func:`prepare` returned."""
-    moment = at or _now()
+    return _unsigned(prepared, token, options, _now()).sign()
+
+
+@dataclass(slots=True)
+class _Ready:
+    """A message up to its signature, what a person should know of it, and the source where that is ours to close."""
+
+    unsigned: smime.Unsigned
+    signer: TokenSigner
+    form: Format
+    notes: tuple[str, ...] = ()
+    source: Source | None = None
+
+    def sign(self) -> Signed:
+        """Let the token sign."""
+        try:
+            chunks = self.unsigned.sign()
+        except BaseException:
+            self.close()
+            raise
+        if self.form is Format.PEM:
+            chunks = armor(chunks, "CMS")
+        return Signed(_closing(chunks, self.source) if self.source else chunks, self.signer, self.notes)
+
+    def close(self) -> None:
+        """Give it up."""
+        if self.source:
+            self.source.close()
+
+
+def _ready(message: Content, token: OpenToken, options: SignOptions, at: datetime | None) -> _Ready:
+    source = _source(message)
+    try:
+        ready = _unsigned(prepare(source, options), token, options, at or _now())
+    except BaseException:
+        if source is not message:
+            source.close()
+        raise
+    if source is not message and not source.in_memory:
+        ready.source = source
+    return ready
+
+
+def _unsigned(prepared: mime.Message | Source, token: OpenToken, options: SignOptions, at: datetime) -> _Ready:
     if isinstance(prepared, Source):
-        signer = token.signer(options, at=moment)
-        der = smime.sign_content(prepared, signer, at=moment, attached=options.opaque)
-        return Signed(armor(der, "CMS") if options.form is Format.PEM else der, signer)
+        signer = token.signer(options, at=at)
+        content = smime.unsigned_content(prepared, signer, at=at, attached=options.opaque)
+        return _Ready(content, signer, options.form)
     addresses = prepared.from_addresses()
-    signer = token.signer(options, addresses, at=moment)
+    signer = token.signer(options, addresses, at=at)
     boundary = f"=_{os.urandom(16).hex()}"
-    chunks = smime.sign(prepared, signer, at=moment, boundary=boundary, opaque=options.opaque)
+    mail = smime.unsigned_mail(prepared, signer, at=at, boundary=boundary, opaque=options.opaque)
     notes = prepared.entity.notes
     if not any(map(signer.identity.certificate.covers, addresses)):
         notes += (_not_covered(addresses, signer),)
-    return Signed(chunks, signer, notes)
+    return _Ready(mail, signer, options.form, notes)
 
 
 def _not_covered(addresses: Sequence[str], signer: TokenSigner) -> str:
@@ -246,7 +330,7 @@ def _closing(chunks: Iterator[bytes], source: Source) -> Iterator[bytes]:
         yield from chunks
 
 
-def _source(message: bytes | Path | BinaryIO | Source) -> Source:
+def _source(message: Content) -> Source:
     if isinstance(message, Source):
         return message
     if isinstance(message, bytes):

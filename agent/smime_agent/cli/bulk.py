@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +13,12 @@ from smime_agent import api
 from smime_agent.api import Format
 from smime_agent.cli import ui
 from smime_agent.cli.output import refuse_same_file
-from smime_agent.errors import FileError, MechanismError, PinError, SmimeAgentError, TokenError, UsageError
-from smime_agent.mime import Source
+from smime_agent.errors import FileError, SmimeAgentError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from smime_agent.api import OpenToken, SignOptions
+    from smime_agent.api import OpenToken, Signed, SignOptions
     from smime_agent.cli.options import Access
 
 
@@ -79,20 +80,26 @@ def plan_jobs(messages: Sequence[Path], folder: Path, options: SignOptions) -> l
 
 def sign_jobs(token: OpenToken, options: SignOptions, jobs: Iterable[Job]) -> Iterator[Outcome]:
     """Sign one after the other. Once the token or the PIN fails, the rest is not tried."""
-    broken: SmimeAgentError | None = None
-    for job in jobs:
-        if broken is not None:
-            yield Outcome(job, broken.exit_code, f"not tried: {broken}", broken.hint)
-            continue
-        try:
-            with Source.from_path(job.message) as source:
-                signed = api.sign(source, token, options)
-                signed.write_to(job.output)
-            yield Outcome(job, notes=signed.notes)
-        except SmimeAgentError as error:
-            if isinstance(error, (TokenError, PinError)) and not isinstance(error, MechanismError):
-                broken = error
-            yield Outcome(job, error.exit_code, str(error), error.hint)
+    taken: deque[Job] = deque()
+
+    def messages() -> Iterator[Path]:
+        for job in jobs:
+            taken.append(job)
+            yield job.message
+
+    with closing(api.sign_all(messages(), token, options)) as results:
+        for result in results:
+            yield _written(taken.popleft(), result)
+
+
+def _written(job: Job, result: Signed | SmimeAgentError) -> Outcome:
+    if isinstance(result, SmimeAgentError):
+        return Outcome(job, result.exit_code, str(result), result.hint)
+    try:
+        result.write_to(job.output)
+    except SmimeAgentError as error:
+        return Outcome(job, error.exit_code, str(error), error.hint)
+    return Outcome(job, notes=result.notes)
 
 
 def _expanded(messages: Sequence[Path]) -> Iterator[Path]:

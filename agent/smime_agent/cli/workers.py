@@ -72,7 +72,11 @@ class _Pool:
 
     def _give(self, process: subprocess.Popen[bytes], given: list[Job]) -> bool:
         """Give a worker as many jobs as it may have; false when it has none and there are none."""
-        while len(given) < _AHEAD and (job := self.next_job()):
+        while len(given) < _AHEAD:
+            job = self.next_job()
+            if job is None:
+                _end(process)  # it may be waiting for more before it answers
+                break
             given.append(job)
             _send(process, json.dumps([str(job.message), str(job.output)]).encode())
         return bool(given)
@@ -96,11 +100,15 @@ def _read_line(process: subprocess.Popen[bytes]) -> bytes:
     return process.stdout.readline() if process.stdout else b""
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End of input is the end of a worker; one that does not listen is killed."""
+def _end(process: subprocess.Popen[bytes]) -> None:
     with suppress(OSError):  # it may be gone already
         if process.stdin:
             process.stdin.close()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End of input is the end of a worker; one that does not listen is killed."""
+    _end(process)
     try:
         process.wait(timeout=2)
     except subprocess.TimeoutExpired:

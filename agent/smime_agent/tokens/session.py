@@ -77,9 +77,10 @@ class TokenSession:
 
     def discard(self) -> None:
         """Give up the working session, after an operation in it failed."""
-        working, self._working = self._working, None
-        if working is not None:
-            _close(working)
+        with self.token.module.lock:
+            working, self._working = self._working, None
+            if working is not None:
+                _close(working)
 
     def login(self, purpose: str) -> None:
         """Log in as the user, unless that is done or not needed. One PIN is asked for, and one try is spent on it.

@@ -1,0 +1,16 @@
+"""Tokens, and the command line in this process."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.command import Command
+from tests.support.fixtures import alice, faulty, faulty_module
+
+__all__ = ["alice", "faulty", "faulty_module"]
+
+
+@pytest.fixture
+def command(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """``smime-agent``, called in this process."""
+    return Command(capfdbinary, monkeypatch)
