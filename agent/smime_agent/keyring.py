@@ -80,7 +80,7 @@ class TokenKeyring:
 
     def _named(self, name: str, at: datetime) -> _Pair:
         pairs = self._pairs()
-        if "@" in name and not name.startswith(SCHEME):
+        if "@" in name and not name.lower().startswith(SCHEME):
             return self._by_address((name,), at)
         key = self.key(name)
         if not key.can_sign:

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType, Protocol
 
+from smime_agent.errors import PinUnavailableError
+
 if TYPE_CHECKING:
     from smime_agent.algorithms import SignatureScheme
     from smime_agent.x509 import Certificate
@@ -78,6 +80,18 @@ class Pin:
     def reveal(self) -> bytearray:
         """The octets themselves, not a copy: for the call into the token and nothing else."""
         return self._octets
+
+    def text(self) -> str:
+        """The same as text, for a call that takes no octets.
+
+        Raises:
+            PinUnavailableError: it is not UTF-8, which all PINs are (PKCS#11 v2.40, 5.6).
+        """
+        try:
+            return self._octets.decode()
+        except UnicodeDecodeError:  # without its cause, which holds the octets
+            msg = "this PIN is not text in UTF-8"
+            raise PinUnavailableError(msg, hint="a file or a variable may hold it in another encoding") from None
 
     def wipe(self) -> None:
         """Overwrite the octets, and let go of them where no call still looks at them."""

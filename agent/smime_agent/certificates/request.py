@@ -101,6 +101,9 @@ def _bounded(value: str) -> str:
     if len(value) > _LONGEST_NAME:
         msg = f"'{value}' is longer than the {_LONGEST_NAME} characters that a certificate allows"
         raise UsageError(msg)
+    if not value.isprintable():
+        msg = f"'{value}' is not a name: it holds what cannot be printed"
+        raise UsageError(msg)
     return value
 
 

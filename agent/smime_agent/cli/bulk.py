@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from smime_agent import api
 from smime_agent.api import Format
 from smime_agent.cli import ui
-from smime_agent.cli.output import refuse_same_file
 from smime_agent.errors import FileError, SmimeAgentError, UsageError
 
 if TYPE_CHECKING:
@@ -73,9 +72,27 @@ def plan_jobs(messages: Sequence[Path], folder: Path, options: SignOptions) -> l
             msg = f"{by_name[job.output.name].message} and {job.message} would both be written to {job.output}"
             raise UsageError(msg, hint="sign them in two runs, with two output folders")
         by_name[job.output.name] = job
-        if job.output.exists():
-            refuse_same_file([job.message], job.output)
+    _refuse_to_overwrite_messages(jobs, folder)
     return jobs
+
+
+def _refuse_to_overwrite_messages(jobs: Sequence[Job], folder: Path) -> None:
+    """A result may stand where its own message is, or another one under a second name."""
+    present = [job.output for job in jobs if job.output.exists()] if folder.is_dir() else []
+    files = {_identity(job.message) for job in jobs} if present else set()
+    for output in present:
+        if _identity(output) in files:
+            msg = f"{output} would overwrite a message that is to be read"
+            raise UsageError(msg, hint="choose another folder for the results")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is meant, whatever it is called; nothing where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def sign_jobs(token: OpenToken, options: SignOptions, jobs: Iterable[Job]) -> Iterator[Outcome]:

@@ -22,6 +22,7 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code."""
     _fill_standard_descriptors()
+    silence_destructors()
     signal.signal(signal.SIGTERM, _terminate)
     code = run(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
@@ -49,6 +50,8 @@ def run(arguments: Sequence[str]) -> int:
         return _INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the one place where all ends
         return _unexpected(error)
+    if result == _INTERRUPTED:  # Typer turns a KeyboardInterrupt into this exit code
+        ui.error("interrupted", None)
     return result if isinstance(result, int) else 0
 
 
@@ -69,7 +72,7 @@ def _unexpected(error: Exception) -> int:
     if type(error).__name__ == "Abort":
         ui.error("interrupted", None)
         return _INTERRUPTED
-    if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EIO, errno.ENOSPC):
+    if isinstance(error, OSError) and (error.filename or error.errno in (errno.EPIPE, errno.EIO, errno.ENOSPC)):
         return _cannot_write(error)
     if isinstance(error, MemoryError):
         ui.error("out of memory", None)
@@ -90,7 +93,8 @@ def _unexpected(error: Exception) -> int:
 def _cannot_write(error: OSError) -> int:
     from smime_agent.cli import ui
 
-    ui.error(f"cannot write to standard output: {error.strerror}", None)
+    what = f"use {error.filename}" if error.filename else "write to standard output"
+    ui.error(f"cannot {what}: {error.strerror}", None)
     return 2
 
 
@@ -101,6 +105,19 @@ def _fill_standard_descriptors() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
+
+
+def silence_destructors() -> None:
+    """Print no traceback of an exception that nobody can catch.
+
+    After an error that it has raised already, python-pkcs11 fails once more in a destructor (C_FindObjectsFinal).
+    """
+    sys.excepthook = _say_nothing
+    sys.unraisablehook = _say_nothing
+
+
+def _say_nothing(*_: object) -> None:
+    """Every exception that matters comes to :func:`run`."""
 
 
 def _place(error: Exception) -> str:

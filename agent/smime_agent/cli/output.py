@@ -41,11 +41,16 @@ def check_output(output: Path | None, *, binary: bool = False) -> None:
     """
     if output is not None:
         folder = output.parent
-        if not folder.is_dir():
+        try:
+            missing, is_folder = not folder.is_dir(), output.is_dir()
+        except OSError as error:  # a name that is too long, or goes round in circles
+            msg = f"cannot write {output}: {error.strerror}"
+            raise FileError(msg) from error
+        if missing:
             msg = f"cannot write {output}: there is no folder {folder}"
             raise FileError(msg)
-        if output.is_dir() or not os.access(folder, os.W_OK):
-            msg = f"cannot write {output}: {'it is a folder' if output.is_dir() else 'permission denied'}"
+        if is_folder or not os.access(folder, os.W_OK):
+            msg = f"cannot write {output}: {'it is a folder' if is_folder else 'permission denied'}"
             raise FileError(msg)
     elif sys.stdout is None:
         msg = "standard output is closed"

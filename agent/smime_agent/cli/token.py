@@ -107,7 +107,8 @@ def init(
             msg = f"{made.info.name} is initialised, but its user PIN is not set: {error}"
             raise TokenError(msg, hint="'smime-agent token pin' sets it") from error
     ui.out(str(made.info.uri))
-    ui.note(f"token '{label}' is initialised" + ("" if pin else "; 'smime-agent token pin' sets its user PIN"))
+    left = "" if new_pin_source else "; 'smime-agent token pin' sets its user PIN"  # the PIN itself is wiped by now
+    ui.note(f"token '{label}' is initialised{left}")
 
 
 @app.command()

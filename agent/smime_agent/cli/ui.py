@@ -147,6 +147,12 @@ def ask_secret(prompt: str) -> Pin:
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)  # it would show what is typed
             answer = getpass.getpass(printable(prompt))
+    except KeyboardInterrupt:
+        note("")  # the cursor stands behind the prompt
+        raise
+    except UnicodeDecodeError:
+        msg = "what was typed is not text in the terminal's encoding"
+        raise PinUnavailableError(msg) from None
     except (EOFError, OSError, getpass.GetPassWarning):
         msg = "no PIN was entered"
         raise PinUnavailableError(msg) from None

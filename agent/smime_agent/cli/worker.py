@@ -14,6 +14,7 @@ from smime_agent.api import Format, OpenToken, SignOptions, open_token
 from smime_agent.certificates.chains import stored_chain
 from smime_agent.cli import ui
 from smime_agent.cli.bulk import Job, Outcome, sign_jobs
+from smime_agent.cli.main import silence_destructors
 from smime_agent.config import data_directory
 from smime_agent.errors import SmimeAgentError
 from smime_agent.keys import Pin, PinRequest
@@ -90,6 +91,7 @@ def _answer(outcome: Outcome) -> None:
 
 
 if __name__ == "__main__":
+    silence_destructors()
     work()
     sys.stdout.flush()
     os._exit(0)

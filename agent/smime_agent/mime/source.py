@@ -102,10 +102,15 @@ class Source:
             if data is not None:
                 return cls(data, size=len(data))
             file = path.open("rb", buffering=0)
-            source = cls.from_file(file)
         except OSError as error:
             msg = f"cannot read {path}: {error.strerror}"
             raise FileError(msg) from error
+        try:
+            source = cls.from_file(file)
+        except FileError as error:
+            file.close()
+            msg = f"cannot read {path}: {str(error).removeprefix('the input cannot be read: ')}"
+            raise FileError(msg, hint=error.hint) from error
         if source._file is file:  # noqa: SLF001 - our own
             source._spooled = True  # noqa: SLF001 - ours to close, as a spool is
         else:

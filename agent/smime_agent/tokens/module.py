@@ -18,6 +18,7 @@ import pkcs11
 from smime_agent.errors import (
     MechanismError,
     ModuleLoadError,
+    PinError,
     PinIncorrectError,
     PinLockedError,
     PinNotSetError,
@@ -86,6 +87,7 @@ _MEANINGS: tuple[tuple[tuple[type[pkcs11.PKCS11Error], ...], type[SmimeAgentErro
         "{token} is in use",
         "close the other programs that use it",
     ),
+    ((pkcs11.PinExpired,), PinError, "the PIN of {token} has expired", "'smime-agent token pin' changes it"),
     (
         (pkcs11.UserNotLoggedIn,),
         TokenError,

@@ -33,7 +33,7 @@ def init_token(token: Token, label: str, so_pin: Pin) -> None:
         PinIncorrectError: it was initialised before, with another SO PIN.
         TokenError: it refuses, as when another program uses it.
     """
-    if not label or len(label.encode()) > _LABEL_OCTETS:
+    if not label or len(_text(label).encode()) > _LABEL_OCTETS:
         msg = "a token's label has 1 to 32 octets"
         raise UsageError(msg)
     try:
@@ -86,7 +86,7 @@ def generate_key(
     if any(key.id == chosen for key in existing.keys):
         msg = f"{session.name} has a key with the id {chosen.hex()}"
         raise UsageError(msg, hint="leave --id out to take a free one")
-    common: dict[str, Any] = {"id": chosen, "label": label, "store": True, "capabilities": capabilities}
+    common: dict[str, Any] = {"id": chosen, "label": _text(label), "store": True, "capabilities": capabilities}
     private = {
         Attribute.PRIVATE: True,
         Attribute.SENSITIVE: True,
@@ -121,7 +121,7 @@ def store_certificate(session: TokenSession, certificate: Certificate, label: st
     for found in objects.certificates:
         if found.certificate == certificate:
             return found
-    chosen = label if label is not None else key.label or certificate.name
+    chosen = _text(label if label is not None else key.label or certificate.name)
     with session.calling():
         session.working().create_object(
             {
@@ -138,6 +138,16 @@ def store_certificate(session: TokenSession, certificate: Certificate, label: st
             }
         )
     return TokenCertificate(key.id, chosen, certificate)
+
+
+def _text(label: str) -> str:
+    """The label, which must be text: python-pkcs11 crashes on one that cannot be encoded."""
+    try:
+        label.encode()
+    except UnicodeEncodeError:
+        msg = "a label is text in UTF-8"
+        raise UsageError(msg) from None
+    return label
 
 
 def _capabilities(key_type: GeneratedKey, usage: KeyUsage) -> MechanismFlag:

@@ -52,7 +52,7 @@ class SigningKey:
                     prepared,
                     mechanism=plan.mechanism,
                     mechanism_param=plan.parameter,
-                    pin=pin.reveal().decode() if pin else None,
+                    pin=pin.text() if pin else None,
                 )
         except SmimeAgentError as error:
             self._private = None
