@@ -20,7 +20,14 @@ PACKAGE = ROOT / "agent" / "smime_agent"
 
 MADE = {"__pycache__", "build", "dist"}  # by tools; git ignores them
 FOLDERS = {"agent", "docs", "tests", "tools", "udev"}
-OWN_TEST_FOLDERS = {"bench", "cards", "faulty", "interop", "support", "vectors"}  # the other folders of tests/ mirror the package
+OWN_TEST_FOLDERS = {
+    "bench",
+    "cards",
+    "faulty",
+    "interop",
+    "support",
+    "vectors",
+}  # the other folders of tests/ mirror the package
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50

@@ -44,7 +44,7 @@ class TokenSession:
         self.prompter = prompter
         self._use_last_pin_try = use_last_pin_try
         self._writable = writable
-        self._logged_in = False
+        self._user: int | None = None  # who is logged in by this session
         self._pin: Pin | None = None
         self._calling = token.module.calling(self.name)
         with self._calling:
@@ -88,10 +88,10 @@ class TokenSession:
         Raises:
             PinError: locked, on its last try, wrong, not set, or not given.
         """
-        if self._logged_in or not self.token.info.flags & pkcs11.TokenFlag.LOGIN_REQUIRED:
+        if self._user is not None or not self.token.info.flags & pkcs11.TokenFlag.LOGIN_REQUIRED:
             return
         if self._logins[self._slot]:  # another session of this process has logged in, and that holds for all of them
-            self._join()
+            self._join(CKU_USER)
             return
         self.token = token = self.token.refreshed()
         pin = None if token.info.has_pin_pad else self.ask(purpose)
@@ -192,7 +192,7 @@ class TokenSession:
         self.patience.close()
         with self.token.module.lock:
             self.discard()
-            if self._logged_in:
+            if self._user is not None:
                 self._leave()
             _close(self.holder)
 
@@ -204,18 +204,22 @@ class TokenSession:
     def _slot(self) -> int:
         return self.token.info.slot_id
 
-    def _join(self) -> None:
-        self._logged_in = True
-        self._logins[self._slot] += 1
+    def _join(self, user: int) -> None:
+        self._user = user
+        if user == CKU_USER:
+            self._logins[self._slot] += 1
 
     def _leave(self) -> None:
         """Log out, where no other session of this process needs the login."""
-        self._logged_in = False
-        if self._logins[self._slot] > 0:  # else the token was removed in between, and the login with it
+        user, self._user = self._user, None
+        if user == CKU_USER:
+            if not self._logins[self._slot]:  # the token was removed in between, and the login with it
+                return
             self._logins[self._slot] -= 1
-            if not self._logins[self._slot]:
-                with suppress(pkcs11.PKCS11Error):  # closing the sessions ends the login too
-                    self.token.module.functions.logout(self._handle)
+            if self._logins[self._slot]:
+                return
+        with suppress(pkcs11.PKCS11Error):  # closing the sessions ends the login too
+            self.token.module.functions.logout(self._handle)
 
     @property
     def _handle(self) -> int:
@@ -239,7 +243,7 @@ class TokenSession:
                 raise self.wrong_pin() from error
             msg = f"wrong SO PIN for {self.name}"
             raise PinIncorrectError(msg) from error
-        self._join()
+        self._join(user)
 
 
 def _close(session: pkcs11.Session) -> None:
