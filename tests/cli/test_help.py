@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -127,9 +130,10 @@ def test_bash_completes_through_its_script(command: Command) -> None:
     script = command("--show-completion", "bash").out.decode()
     # As readline would: the words, the position, and the function that was registered.
     ask = script + (
-        '\nsmime-agent() { python3 -m smime_agent "$@"; }\n'
-        "COMP_WORDS=(smime-agent to); COMP_CWORD=1; "
+        "\nCOMP_WORDS=(smime-agent to); COMP_CWORD=1; "
         "$(complete -p smime-agent | sed 's/.*-F \\([^ ]*\\).*/\\1/') smime-agent; echo \"${COMPREPLY[@]}\"\n"
     )
-    done = subprocess.run(["bash", "-c", ask], capture_output=True, check=False)
+    # It asks the program by its name, which is beside the interpreter and perhaps not on the PATH.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(["bash", "-c", ask], capture_output=True, check=False, env={**os.environ, "PATH": path})
     assert (done.stdout, done.stderr) == (b"token\n", b"")
