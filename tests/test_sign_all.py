@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from smime_agent import SmimeAgentError, api
 from tests.support.fixtures import alice
 from tests.support.mails import MAIL
@@ -15,11 +13,6 @@ if TYPE_CHECKING:
     from tests.support.softhsm import SoftToken
 
 __all__ = ["alice"]
-
-
-@pytest.fixture(params=[0.0, 10.0], ids=["in another thread", "in this thread"], autouse=True)
-def _where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "_WORTH_A_THREAD", request.param)
 
 
 def test_each_has_its_result_in_order(alice: SoftToken) -> None:

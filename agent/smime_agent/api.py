@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from itertools import islice
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self
 
@@ -22,7 +19,6 @@ from smime_agent.errors import MechanismError, PinError, PinUnavailableError, Sm
 from smime_agent.files import write_file
 from smime_agent.keyring import TokenKeyring
 from smime_agent.keys import KeyQuery
-from smime_agent.lookahead import look_ahead
 from smime_agent.mime import Source
 from smime_agent.pem import armor
 from smime_agent.tokens.pins import PinSource, SourcePrompter
@@ -30,7 +26,7 @@ from smime_agent.tokens.session import TokenSession
 from smime_agent.tokens.token import Search
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from smime_agent.algorithms import Digest, Padding
@@ -66,8 +62,6 @@ class SignOptions:
 
 
 _DEFAULTS = SignOptions()
-#: In seconds: where a signature is made faster, handing it to another thread costs more than working meanwhile brings.
-_WORTH_A_THREAD = 300e-6
 #: What can be signed. A path or a stream is read as its octets are needed.
 Content = bytes | Path | BinaryIO | Source
 
@@ -196,50 +190,36 @@ def sign(
         TokenError, PinError: from the token.
         FileError: it cannot be read.
     """
-    return _ready(message, token, options, at).sign()
+    source = _source(message)
+    try:
+        signed = sign_prepared(prepare(source, options), token, options, at=at)
+    except BaseException:
+        source.close()
+        raise
+    if source is message or source.in_memory:
+        return signed
+    return replace(signed, chunks=_closing(signed.chunks, source))
 
 
 def sign_all(
     messages: Iterable[Content], token: OpenToken, options: SignOptions = _DEFAULTS
-) -> Generator[Signed | SmimeAgentError]:
-    """Sign many messages in one login: the result of each, in order. While the token signs one, the next is read.
+) -> Iterator[Signed | SmimeAgentError]:
+    """Sign many messages in one login: the result of each, in order, as it is asked for.
 
     An error stands in the place of its result and is not raised: the messages after it are signed all the same, unless
-    the token or the PIN failed. Then none of them is tried. Write each result before the next is asked for.
+    the token or the PIN failed. Then none of them is tried, since a try may cost one.
     """
-    broken: list[SmimeAgentError] = []
-
-    def read(message: Content) -> _Ready | SmimeAgentError:
+    broken: SmimeAgentError | None = None
+    for message in messages:
+        if broken is not None:
+            yield type(broken)(f"not tried: {broken}", hint=broken.hint)
+            continue
         try:
-            return _ready(message, token, options, None)
-        except SmimeAgentError as error:
-            return error
-
-    def signed(ready: _Ready | SmimeAgentError) -> Signed | SmimeAgentError:
-        if isinstance(ready, SmimeAgentError):
-            return ready
-        if broken:
-            ready.close()
-            return type(broken[0])(f"not tried: {broken[0]}", hint=broken[0].hint)
-        try:
-            return ready.sign()
+            yield sign(message, token, options)
         except SmimeAgentError as error:
             if isinstance(error, (TokenError, PinError)) and not isinstance(error, MechanismError):
-                broken.append(error)
-            return error
-
-    waiting = map(read, messages)
-    quickest = inf
-    for ready in islice(waiting, 3):
-        start = time.perf_counter()
-        result = signed(ready)
-        quickest = min(quickest, time.perf_counter() - start)
-        yield result
-    if quickest < _WORTH_A_THREAD:
-        yield from map(signed, waiting)
-    else:
-        with closing(look_ahead(signed, waiting)) as results:
-            yield from results
+                broken = error
+            yield error
 
 
 def prepare(message: Content, options: SignOptions) -> mime.Message | Source:
@@ -258,64 +238,23 @@ def prepare(message: Content, options: SignOptions) -> mime.Message | Source:
     return mail
 
 
-def sign_prepared(prepared: mime.Message | Source, token: OpenToken, options: SignOptions) -> Signed:
+def sign_prepared(
+    prepared: mime.Message | Source, token: OpenToken, options: SignOptions, *, at: datetime | None = None
+) -> Signed:
     """Sign what :func:`prepare` returned."""
-    return _unsigned(prepared, token, options, _now()).sign()
-
-
-@dataclass(slots=True)
-class _Ready:
-    """A message up to its signature, what a person should know of it, and the source where that is ours to close."""
-
-    unsigned: smime.Unsigned
-    signer: TokenSigner
-    form: Format
-    notes: tuple[str, ...] = ()
-    source: Source | None = None
-
-    def sign(self) -> Signed:
-        """Let the token sign."""
-        try:
-            chunks = self.unsigned.sign()
-        except BaseException:
-            self.close()
-            raise
-        if self.form is Format.PEM:
-            chunks = armor(chunks, "CMS")
-        return Signed(_closing(chunks, self.source) if self.source else chunks, self.signer, self.notes)
-
-    def close(self) -> None:
-        """Give it up."""
-        if self.source:
-            self.source.close()
-
-
-def _ready(message: Content, token: OpenToken, options: SignOptions, at: datetime | None) -> _Ready:
-    source = _source(message)
-    try:
-        ready = _unsigned(prepare(source, options), token, options, at or _now())
-    except BaseException:
-        if source is not message:
-            source.close()
-        raise
-    if source is not message and not source.in_memory:
-        ready.source = source
-    return ready
-
-
-def _unsigned(prepared: mime.Message | Source, token: OpenToken, options: SignOptions, at: datetime) -> _Ready:
+    moment = at or _now()
     if isinstance(prepared, Source):
-        signer = token.signer(options, at=at)
-        content = smime.unsigned_content(prepared, signer, at=at, attached=options.opaque)
-        return _Ready(content, signer, options.form)
+        signer = token.signer(options, at=moment)
+        der = smime.sign_content(prepared, signer, at=moment, attached=options.opaque)
+        return Signed(armor(der, "CMS") if options.form is Format.PEM else der, signer)
     addresses = prepared.from_addresses()
-    signer = token.signer(options, addresses, at=at)
+    signer = token.signer(options, addresses, at=moment)
     boundary = f"=_{os.urandom(16).hex()}"
-    mail = smime.unsigned_mail(prepared, signer, at=at, boundary=boundary, opaque=options.opaque)
+    chunks = smime.sign(prepared, signer, at=moment, boundary=boundary, opaque=options.opaque)
     notes = prepared.entity.notes
     if not any(map(signer.identity.certificate.covers, addresses)):
         notes += (_not_covered(addresses, signer),)
-    return _Ready(mail, signer, options.form, notes)
+    return Signed(chunks, signer, notes)
 
 
 def _not_covered(addresses: Sequence[str], signer: TokenSigner) -> str:

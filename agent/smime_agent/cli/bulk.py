@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
-from contextlib import closing
 from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,16 +96,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def sign_jobs(token: OpenToken, options: SignOptions, jobs: Iterable[Job]) -> Iterator[Outcome]:
     """Sign one after the other. Once the token or the PIN fails, the rest is not tried."""
-    taken: deque[Job] = deque()
-
-    def messages() -> Iterator[Path]:
-        for job in jobs:
-            taken.append(job)
-            yield job.message
-
-    with closing(api.sign_all(messages(), token, options)) as results:
-        for result in results:
-            yield _written(taken.popleft(), result)
+    ours, theirs = tee(jobs)
+    results = api.sign_all((job.message for job in theirs), token, options)
+    return (_written(job, result) for job, result in zip(ours, results, strict=True))
 
 
 def _written(job: Job, result: Signed | SmimeAgentError) -> Outcome:
