@@ -121,9 +121,8 @@ class OpenToken:
         Raises:
             NoKeyError, AmbiguousError, CertificateNotUsableError: see :meth:`.TokenKeyring.signer`.
         """
-        return self._keyring.signer(
-            KeyQuery(options.key, tuple(addresses)), at=at or _now(), digest=options.digest, padding=options.padding
-        )
+        query = KeyQuery(options.key) if options.key else KeyQuery(addresses=tuple(addresses))
+        return self._keyring.signer(query, at=at or _now(), digest=options.digest, padding=options.padding)
 
     def close(self) -> None:
         """Log out and close."""
