@@ -113,6 +113,11 @@ class OpenToken:
         """What the token says of itself."""
         return self.session.token.info
 
+    @property
+    def wants_pin_each_time(self) -> bool:
+        """A key on it wants the PIN before every signature."""
+        return self._keyring.wants_pin_each_time
+
     def signer(
         self, options: SignOptions = _DEFAULTS, addresses: Sequence[str] = (), at: datetime | None = None
     ) -> TokenSigner:

@@ -6,11 +6,11 @@ Source: X.690, sections 8 and 10.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
 INTEGER, OCTET_STRING, UTF8_STRING, SEQUENCE, SET = 0x02, 0x04, 0x0C, 0x30, 0x31
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
@@ -83,7 +83,8 @@ def object_identifier(dotted: str) -> bytes:
 
 
 def time(value: datetime) -> bytes:
-    """A Time: UTCTime from 1950 to 2049, GeneralizedTime outside (RFC 5652, 11.3). ``value`` is aware, in UTC."""
+    """A Time: UTCTime from 1950 to 2049, GeneralizedTime outside (RFC 5652, 11.3). ``value`` is aware."""
+    value = value.astimezone(UTC)
     if 1950 <= value.year < 2050:  # noqa: PLR2004
         return tlv(UTC_TIME, value.strftime("%y%m%d%H%M%SZ").encode())
     return tlv(GENERALIZED_TIME, f"{value.year:04}{value.strftime('%m%d%H%M%SZ')}".encode())

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 #: Chunks are gathered to at least this many octets before they are written: a small file costs one call.
 _GATHER = 1 << 16
-_NUMBERS = itertools.count()
 
 
 def write_file(path: Path, chunks: Iterable[bytes]) -> None:
@@ -66,7 +64,7 @@ def _drain(descriptor: int, octets: bytes) -> None:
 
 
 def _write_beside(path: str, chunks: Iterable[bytes]) -> None:
-    beside = os.path.join(os.path.dirname(path), f".smime-agent.{os.getpid()}.{next(_NUMBERS)}.part")
+    beside = os.path.join(os.path.dirname(path), f".smime-agent.{os.urandom(8).hex()}.part")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:

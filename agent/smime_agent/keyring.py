@@ -45,6 +45,11 @@ class TokenKeyring:
         self._pool = [found.certificate for found in self._objects.certificates] + list(extra_chain)
         self._signers: dict[tuple[KeyQuery, Digest | None, Padding | None], TokenSigner] = {}
 
+    @property
+    def wants_pin_each_time(self) -> bool:
+        """One of the keys wants the PIN before every signature."""
+        return any(key.can_sign and key.always_authenticate for key in self._objects.keys)
+
     def signer(
         self, query: KeyQuery, *, at: datetime, digest: Digest | None = None, padding: Padding | None = None
     ) -> TokenSigner:

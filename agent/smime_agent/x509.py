@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from contextlib import suppress
+from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from smime_agent.pem import armor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
 #: What asn1crypto raises on garbage, as measured; none of it may reach a caller.
 _GARBAGE = (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError)
@@ -81,8 +81,8 @@ class Certificate:
         #: The DER SubjectPublicKeyInfo.
         self.public_key_info: bytes = tbs["subject_public_key_info"].dump()
         self.key_algorithm = _key_algorithm(tbs["subject_public_key_info"])
-        self.not_before: datetime = tbs["validity"]["not_before"].native
-        self.not_after: datetime = tbs["validity"]["not_after"].native
+        self.not_before = _time(tbs["validity"]["not_before"])
+        self.not_after = _time(tbs["validity"]["not_after"])
         self.mailboxes: tuple[str, ...] = tuple(_mailboxes(extensions.get("subject_alt_name"), tbs["subject"]))
         #: The shortest name a person knows the subject by: its common name, a mailbox, or all of the subject.
         self.name = _common_name(tbs["subject"]) or (self.mailboxes[0] if self.mailboxes else self.subject)
@@ -161,7 +161,10 @@ def same_mailbox_key(address: str) -> str:
     """What two spellings of one mailbox have in common: letter case folded, the domain in A-labels."""
     local, _, domain = address.rpartition("@")
     with suppress(UnicodeError):  # what is no IDN is compared as it stands
-        domain = domain.encode("idna").decode()
+        encoded = domain.encode("idna")
+        # IDNA 2003 makes "ss" of a sharp s, which is another domain today (RFC 5894, 7.2).
+        if encoded.decode("idna").casefold() == domain.casefold() or domain.isascii():
+            domain = encoded.decode()
     return f"{local}@{domain}".casefold()
 
 
@@ -205,9 +208,17 @@ def _mailboxes(names: Any, subject: Any) -> Iterator[str]:  # noqa: ANN401 - asn
         return
     for general_name in names:
         if general_name.name == "rfc822_name":
-            yield general_name.native
+            yield general_name.chosen.contents.decode("ascii")  # asn1crypto would read the domain by IDNA 2003
         elif general_name.name == "other_name" and general_name.chosen["type_id"].dotted == _SMTP_UTF8_MAILBOX:
             yield str(general_name.chosen["value"].parsed.native)
+
+
+def _time(value: Any) -> datetime:  # noqa: ANN401 - the same
+    """A Time; what is no date of ours or has no zone is garbage (RFC 5280, 4.1.2.5)."""
+    read = value.native
+    if not isinstance(read, datetime) or read.tzinfo is None:
+        raise ValueError
+    return read
 
 
 def _common_name(name: Any) -> str | None:  # noqa: ANN401 - the same

@@ -24,7 +24,7 @@ class Command:
     def __init__(self, capture: pytest.CaptureFixture[bytes], patch: pytest.MonkeyPatch) -> None:
         """Speak through a capture of the descriptors; nothing is split off before a module is loaded."""
         self._capture, self._patch = capture, patch
-        patch.setitem(guard._state, "guarded", value=True)
+        patch.setattr(guard, "_split", lambda: None)
         patch.setenv("SMIME_AGENT_MODULE", MODULE)
         patch.setenv("COLUMNS", "80")
 

@@ -43,7 +43,8 @@ def doctor(token: TokenOption = None, module: ModuleOption = None, json: JsonOpt
     For each key that can be seen without the PIN it tells how it would sign, or why it cannot.
     """
     access = Access.of(token, module)
-    paths = [access.search.module] if access.search.module else modules.default_paths()
+    explicit = access.search.module or access.search.uri.module_path
+    paths = [explicit] if explicit else modules.default_paths()
     report = {
         "versions": dict(_versions()),
         "readers": _readers(),
@@ -119,21 +120,28 @@ def _probe(path: str, token: str | None) -> dict[str, Any]:
         os.close(reading)
         _answer(writing, path, token)
     os.close(writing)
-    answer = _read_until(reading, time.monotonic() + _PATIENCE_SECONDS)
-    os.close(reading)
-    if answer is None:
-        os.kill(child, signal.SIGKILL)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    answer = None
+    try:
+        answer = _read_until(reading, time.monotonic() + _PATIENCE_SECONDS)
+    finally:  # Ctrl-C is not heard inside a module
+        os.close(reading)
+        if answer is None:
+            os.kill(child, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if answer is None:
         return {"error": f"it does not answer within {_PATIENCE_SECONDS:.0f} seconds"}
     if code < 0:
         return {"error": f"it crashes ({signal.Signals(-code).name})"}
+    if not answer:
+        return {"error": f"it ends the program that loads it (exit code {code})"}
     found: dict[str, Any] = json.loads(answer)
     return found
 
 
 def _answer(writing: int, path: str, token: str | None) -> None:
     """The child: tell what is there, and leave without the interpreter's farewell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the parent tells
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         facts = _examine(path, token)
     except SmimeAgentError as error:

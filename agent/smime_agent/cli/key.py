@@ -23,11 +23,12 @@ def list_(
     token: TokenOption = None,
     module: ModuleOption = None,
     pin_source: PinSourceOption = None,
+    use_last_pin_try: LastTryOption = False,
     login: Annotated[bool, typer.Option("--login", help="Log in first: some tokens hide their keys before.")] = False,
     json: JsonOption = False,
 ) -> None:
     """List the keys of a token. Nobody is asked for a PIN without --login or --pin-source."""
-    access = Access.of(token, module, pin_source)
+    access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try)
     with access.session() as session:
         if login or pin_source:
             session.login("to list its keys")

@@ -8,6 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from smime_agent.cli.guard import ended
 from smime_agent.errors import SmimeAgentError
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code."""
     _fill_standard_descriptors()
     silence_destructors()
-    signal.signal(signal.SIGTERM, _terminate)
+    _no_core()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _terminate)
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a name may be beyond the locale
     code = run(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -31,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
                 stream.flush()
         except OSError as error:
             code = code or _cannot_write(error)
+    ended()
     # Nothing is left to be done: PKCS#11 modules are known to crash when the interpreter takes them down.
     os._exit(code)
 
@@ -53,6 +60,13 @@ def run(arguments: Sequence[str]) -> int:
     if result == _INTERRUPTED:  # Typer turns a KeyboardInterrupt into this exit code
         ui.error("interrupted", None)
     return result if isinstance(result, int) else 0
+
+
+def _no_core() -> None:
+    """No image of the memory, in which a PIN may be, goes to the disk when a module crashes."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _unexpected(error: Exception) -> int:

@@ -13,6 +13,7 @@ from smime_agent.certificates.chains import stored_chain
 from smime_agent.cli import ui
 from smime_agent.cli.guard import guard
 from smime_agent.config import Config, data_directory, load_config
+from smime_agent.errors import UsageError
 from smime_agent.tokens.pins import PinSource, SourcePrompter
 from smime_agent.tokens.session import TokenSession
 from smime_agent.tokens.token import Search
@@ -102,6 +103,10 @@ class Access:
         prompter = _Remembering(self.prompter())
         session = TokenSession(self.search.one(), prompter, use_last_pin_try=self.use_last_pin_try)
         with logged_in(session) as token:
+            if token.wants_pin_each_time:
+                # Each worker would try the PIN for its first signature: one that is wrong for the key locks the token.
+                msg = f"a key on {session.name} wants its PIN for every signature: several processes would each try it"
+                raise UsageError(msg, hint="leave --workers out")
             task: dict[str, object] = {"token": str(token.info.uri), "module": token.info.module}
         task |= {name: getattr(value, "value", value) for name, value in asdict(options).items()}
         return task, prompter.octets

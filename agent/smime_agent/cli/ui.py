@@ -106,7 +106,8 @@ class Progress:
             self._shown = percent
             bar = "#" * (percent * _BAR // 100)
             text = f"\r{self._what} [{bar:<{_BAR}}] {self._done}/{self._total}"
-            print(text, end="", file=sys.stderr, flush=True)
+            with suppress(OSError):  # the terminal may be gone
+                print(text, end="", file=sys.stderr, flush=True)
 
 
 class TerminalPrompter:
@@ -160,13 +161,3 @@ def ask_secret(prompt: str) -> Pin:
         msg = "no PIN was entered"
         raise PinUnavailableError(msg)
     return Pin(answer.encode())
-
-
-def confirm(question: str) -> bool:
-    """Ask a person to type ``yes``; no terminal is no."""
-    try:
-        with open("/dev/tty", "r+b", buffering=0) as terminal:  # noqa: PTH123 - a device
-            terminal.write(f"{printable(question)} Type yes to go on: ".encode())
-            return terminal.readline().strip().lower() == b"yes"
-    except OSError:
-        return False

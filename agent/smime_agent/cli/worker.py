@@ -17,10 +17,16 @@ from smime_agent.cli.bulk import Job, Outcome, sign_jobs
 from smime_agent.cli.main import silence_destructors
 from smime_agent.config import data_directory
 from smime_agent.errors import SmimeAgentError
+from smime_agent.files import write_all
 from smime_agent.keys import Pin, PinRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+#: Where the parent reads: a module that prints must not print into our answers.
+_ANSWERS = os.dup(1)
+_LOGIN = Job(Path(), Path())  # the first answer is about it
 
 
 class _Given:
@@ -43,10 +49,13 @@ class _Given:
 
 
 def work() -> None:
-    """Read the task, log in, and answer every job with a line."""
+    """Read the task, log in, and answer the login and every job with a line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and closes our input
     lines = sys.stdin.buffer
-    task = json.loads(lines.readline())
+    line = lines.readline()
+    if not line:  # another one's PIN was refused, and this one is not to try it
+        return
+    task = json.loads(line)
     prompter = _Given(lines.readline().rstrip(b"\n"))
     options = SignOptions(
         form=Format(task["form"]),
@@ -61,9 +70,9 @@ def work() -> None:
             task["token"], module=task["module"], pin_from=prompter, extra_chain=stored_chain(data_directory())
         )
     except SmimeAgentError as error:
-        for job in _jobs():
-            _answer(Outcome(job, error.exit_code, str(error), error.hint))
+        _answer(Outcome(_LOGIN, error.exit_code, str(error), error.hint))
         return
+    _answer(Outcome(_LOGIN))
     with token:
         _sign(token, options)
 
@@ -86,12 +95,12 @@ def _answer(outcome: Outcome) -> None:
         "hint": outcome.hint,
         "notes": outcome.notes,
     }
-    sys.stdout.buffer.write(json.dumps(values).encode() + b"\n")
-    sys.stdout.buffer.flush()
+    write_all(_ANSWERS, [json.dumps(values).encode() + b"\n"])
 
 
 if __name__ == "__main__":
     silence_destructors()
+    os.dup2(2, 1)
     work()
     sys.stdout.flush()
     os._exit(0)

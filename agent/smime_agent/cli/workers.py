@@ -2,7 +2,8 @@
 
 The PIN was tried once before any worker starts, so none of them can spend a second try on a wrong one. A worker is
 started by exec, never by fork: a PKCS#11 module does not survive one. On its standard input come its task as a line of
-JSON, the PIN as a line, and then a line of JSON for each job; it answers each job with one line.
+JSON, the PIN as a line, and then a line of JSON for each job; it says when it is logged in, and answers each job with
+one line.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from smime_agent.cli.bulk import Job, Outcome
+from smime_agent.errors import PinError, TokenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,21 +28,24 @@ if TYPE_CHECKING:
     from smime_agent.cli.options import Access
 
 _AHEAD = 8  # jobs that a worker has before it has answered the first: it never waits for the parent
-_TOKEN_FAILED = 8
+_TOKEN_FAILED = TokenError.exit_code
+_NO_JOB = Job(Path(), Path())
 
 
 def sign_in_workers(access: Access, options: SignOptions, jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
     """Sign in ``workers`` processes; outcomes come as they are ready."""
     task, pin = access.verified_login(options)
     pool = _Pool(jobs)
-    processes = [_start(task, pin) for _ in range(workers)]
+    processes: list[subprocess.Popen[bytes]] = []
     try:
-        for process in processes:
+        processes += [_start() for _ in range(workers)]
+        ready, failure = _logged_in(processes, task, pin)
+        for process in ready:
             threading.Thread(target=pool.drive, args=(process,), daemon=True).start()
-        for _ in processes:
+        for _ in ready:
             yield from iter(pool.outcomes.get, None)
         while job := pool.next_job():
-            yield Outcome(job, _TOKEN_FAILED, "not tried: every worker died")
+            yield replace(failure, job=job)
     finally:
         for process in processes:
             _stop(process)
@@ -64,7 +71,7 @@ class _Pool:
         try:
             while self._give(process, given) and (answer := _read_line(process)):
                 self.outcomes.put(_outcome(given.pop(0), answer))
-        except OSError:  # it died while it was written to
+        except (OSError, ValueError):  # it died while it was written to, or was stopped
             pass
         for job in given:
             self.outcomes.put(Outcome(job, _TOKEN_FAILED, "the worker died: its PKCS#11 module crashed or was killed"))
@@ -82,12 +89,35 @@ class _Pool:
         return bool(given)
 
 
-def _start(task: dict[str, object], pin: bytes) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "smime_agent.cli.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+def _logged_in(
+    processes: Sequence[subprocess.Popen[bytes]], task: dict[str, object], pin: bytes
+) -> tuple[list[subprocess.Popen[bytes]], Outcome]:
+    """The workers that are logged in, and what to say of jobs that are left over.
+
+    One after the other, and none works before all are in: SoftHSM rewrites the token's file at each login, and whoever
+    reads it then sees half of it. One that the token refuses its PIN is the last to try it.
+    """
+    ready: list[subprocess.Popen[bytes]] = []
+    failure = Outcome(_NO_JOB, _TOKEN_FAILED, "not tried: every worker died")
+    for process in processes:
+        with suppress(OSError):
+            _send(process, json.dumps(task).encode(), pin)
+        answer = _read_line(process)
+        outcome = _outcome(_NO_JOB, answer) if answer else failure
+        if answer and not outcome.exit_code:
+            ready.append(process)
+            continue
+        failure = outcome
+        if outcome.exit_code == PinError.exit_code:
+            break
+    return ready, failure
+
+
+def _start() -> subprocess.Popen[bytes]:
+    # -P: else Python would look for modules in the current folder first, which may be somebody else's.
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "smime_agent.cli.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    _send(process, json.dumps(task).encode(), pin)
-    return process
 
 
 def _send(process: subprocess.Popen[bytes], *lines: bytes) -> None:

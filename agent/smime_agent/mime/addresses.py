@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 _TOKEN: Final = re.compile(
     r'(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<literal>\[[^][\\]*\])|(?P<special>[<>,;:@.])|(?P<atom>[^\s<>,;:@."[\]\\()]+)'
-    r"|(?P<bad>\S)",
+    r'|(?P<open>"[\s\S]*)|(?P<bad>\S)',  # a string that never ends is looked at once
     re.DOTALL,
 )
+_KEPT: Final = 1000
 _QUOTED_PAIR: Final = re.compile(r"(?s)\\(.)")
 _DOT_ATOM: Final = re.compile(r'[^\s<>,;:@"[\]\\().]+(?:\.[^\s<>,;:@"[\]\\().]+)*')
 
@@ -28,7 +29,8 @@ def addr_specs(value: bytes) -> list[str]:
 
     A local part that is a quoted string without need loses its quotes (RFC 5321, 4.1.2).
     """
-    return list(_addr_specs(value))
+    # A field may have a megabyte: only what is short is kept.
+    return list(_addr_specs(value) if len(value) <= _KEPT else _addr_specs.__wrapped__(value))
 
 
 @lru_cache(maxsize=128)  # the mails of one run have few senders

@@ -14,7 +14,7 @@ HEADER_LIMIT: Final = 1024 * 1024
 FIELDS: Final = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z))*")
 _FIELD = re.compile(rb"[^\n]+(?:\n[ \t][^\n]*)*(?:\n|\Z)")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
-_STRING_OR_PAREN = re.compile(rb'"(?:[^"\\]|\\.)*"|\(', re.DOTALL)
+_STRING_OR_PAREN = re.compile(rb'"(?:[^"\\]|\\.)*"?|\(', re.DOTALL)
 _IN_COMMENT = re.compile(rb"\\.|[()]", re.DOTALL)
 _MAIN = re.compile(rb'[^;"]*')
 PARAMETER: Final = re.compile(

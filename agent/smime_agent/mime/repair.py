@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _PARAMETERIZED = frozenset({b"content-type", b"content-disposition"})
 _TYPE_IN_FIELD = re.compile(rb"(?is)^(content-type[ \t]*:\s*)[^\s;(]+")
 _LINE_END = re.compile(rb"\r?\n")
-_WORD = re.compile(rb"[^ \t]*[\x80-\xff][^ \t]*")
+_ASCII = bytes(range(128))
+_WORD_END = re.compile(rb"[ \t]|\Z")
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]+")
 # RFC 2231, 7: attribute-char
 _ATTRIBUTE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+-.^_`{|}~")
@@ -113,8 +114,9 @@ def _extended(name: bytes, text: bytes) -> list[bytes]:
 
 def _encoded_words(text: bytes) -> bytes:
     """RFC 2047: everything from the first to the last word that is beyond ASCII."""
-    words = list(_WORD.finditer(text))
-    start, end = words[0].start(), words[-1].end()
+    first, last = len(text) - len(text.lstrip(_ASCII)), len(text.rstrip(_ASCII))
+    start = max(text.rfind(b" ", 0, first), text.rfind(b"\t", 0, first)) + 1
+    end = next(_WORD_END.finditer(text, last)).start()
     inner = text[start:end]
     charset = _charset(inner)
     encoded = [
@@ -126,12 +128,13 @@ def _encoded_words(text: bytes) -> bytes:
 
 def _characters(text: bytes, *, whole: bool) -> Iterator[bytes]:
     """Pieces for one encoded-word each, which must not cut a character in two (RFC 2047, 5)."""
-    while text:
-        cut = _WORD_OCTETS
+    start = 0
+    while start < len(text):
+        cut = start + _WORD_OCTETS
         while whole and cut < len(text) and text[cut] & 0xC0 == 0x80:  # noqa: PLR2004 - a UTF-8 continuation octet
             cut -= 1
-        yield text[:cut]
-        text = text[cut:]
+        yield text[start:cut]
+        start = cut
 
 
 def _charset(text: bytes) -> bytes:

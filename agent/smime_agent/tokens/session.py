@@ -117,6 +117,9 @@ class TokenSession:
             with self.calling():
                 self.token.module.functions.set_pin(self._handle, old.reveal(), new.reveal())
         except PinIncorrectError as error:
+            if isinstance(error.__cause__, (pkcs11.PinInvalid, pkcs11.PinLenRange)):
+                msg = f"{self.name} takes no such new PIN; the old one still holds"
+                raise PinIncorrectError(msg, hint="SoftHSM wants 4 to 255 characters, PIV cards 6 to 8") from error
             raise self.wrong_pin() from error
 
     def ask(self, purpose: str) -> Pin:
@@ -147,6 +150,8 @@ class TokenSession:
     def context_pin(self) -> Pin:
         """The PIN that a key wants before one operation: that of the login the first time, then asked for again."""
         pin, self._pin = self._pin, None
+        self.token = self.token.refreshed()  # tries may have been spent since the login, by others too
+        self.check_tries()
         return pin or self.ask("this key wants the PIN for every signature")
 
     def wrong_pin(self) -> PinIncorrectError | PinLockedError:

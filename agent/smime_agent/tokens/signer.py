@@ -32,6 +32,7 @@ class SigningKey:
         with session.calling():
             mechanisms = session.token.slot.get_mechanisms()
         self.plan = plan_signature(scheme, key.algorithm, mechanisms)
+        self._found_in: Any = None  # the working session, which another key's failure may have replaced
         self._private: Any = None  # an object that python-pkcs11 makes up from what the key can do
 
     def sign(self, data: bytes) -> bytes:
@@ -46,7 +47,8 @@ class SigningKey:
         pin = session.context_pin() if self.key.always_authenticate else None
         try:
             with session.calling(), session.patience:
-                if self._private is None:
+                if self._private is None or self._found_in is not session.working():
+                    self._found_in = session.working()
                     self._private = find_private(session, self.key)
                 signature: bytes = self._private.sign(
                     prepared,
