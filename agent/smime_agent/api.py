@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self
 
 from smime_agent import mime, smime
-from smime_agent.errors import MechanismError, PinError, PinUnavailableError, SmimeAgentError, TokenError
+from smime_agent.errors import MechanismError, NoKeyError, PinError, PinUnavailableError, SmimeAgentError, TokenError
 from smime_agent.files import write_file
 from smime_agent.keyring import TokenKeyring
 from smime_agent.keys import KeyQuery
@@ -252,11 +252,14 @@ def sign_prepared(
         der = smime.sign_content(prepared, signer, at=moment, attached=options.opaque)
         return Signed(armor(der, "CMS") if options.form is Format.PEM else der, signer)
     addresses = prepared.from_addresses()
+    if not addresses and options.key is None:
+        msg = "the mail has no From that can be read, so no key is the one for it"
+        raise NoKeyError(msg, hint="choose one with --key")
     signer = token.signer(options, addresses, at=moment)
     boundary = f"=_{os.urandom(16).hex()}"
     chunks = smime.sign(prepared, signer, at=moment, boundary=boundary, opaque=options.opaque)
     notes = prepared.entity.notes
-    if not any(map(signer.identity.certificate.covers, addresses)):
+    if not addresses or not all(map(signer.identity.certificate.covers, addresses)):
         notes += (_not_covered(addresses, signer),)
     return Signed(chunks, signer, notes)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from smime_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PROGRAM = "smime-agent"
 
@@ -32,12 +36,19 @@ class Config:
 def config_path() -> Path:
     """Where the file is: ``SMIME_AGENT_CONFIG``, else ``config.toml`` in the user's configuration directory."""
     named = os.environ.get("SMIME_AGENT_CONFIG")
-    return Path(named) if named else platformdirs.user_config_path(_PROGRAM) / "config.toml"
+    return Path(named) if named else _of_the_user(platformdirs.user_config_path) / "config.toml"
 
 
 def data_directory() -> Path:
     """Where public facts are kept: imported chains, later contacts and key history."""
-    return platformdirs.user_data_path(_PROGRAM)
+    return _of_the_user(platformdirs.user_data_path)
+
+
+def _of_the_user(folder: Callable[[str], Path]) -> Path:
+    try:
+        return folder(_PROGRAM)
+    except RuntimeError:  # an account without a home, as in a container
+        return Path("/nonexistent") / _PROGRAM
 
 
 def load_config(path: Path | None = None) -> Config:

@@ -13,7 +13,6 @@ The code below a class is the exit code of the command line (0 is done, 1 is a b
     │   ├── TokenAbsentError            no such token is plugged in
     │   ├── TokenRemovedError           it was there when the operation began
     │   ├── ModuleLoadError             the file is not a PKCS#11 module, or does not start
-    │   ├── ModuleCrashedError          the module took its process with it
     │   └── MechanismError              this key on this token cannot do it, and why
     ├── PinError .................. 9   nobody is logged in
     │   ├── PinIncorrectError           one try was spent
@@ -97,10 +96,6 @@ class TokenRemovedError(TokenError):
 
 class ModuleLoadError(TokenError):
     """The file is not a PKCS#11 module, or it does not start."""
-
-
-class ModuleCrashedError(TokenError):
-    """The module took the process that had loaded it with it."""
 
 
 class MechanismError(TokenError):

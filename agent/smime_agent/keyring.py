@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from smime_agent.algorithms import Digest, Padding
     from smime_agent.tokens.session import TokenSession
 
+_MOST_SIGNERS = 256  # that are remembered: a gateway meets many combinations of senders
 _LIST_HINT = "'smime-agent key list' shows the keys, 'smime-agent cert list' the certificates"
 
 
@@ -63,6 +64,8 @@ class TokenKeyring:
         wanted = (query, digest, padding)
         known = self._signers.get(wanted)
         if known is None or _flaw(known.identity.certificate, at):  # perhaps another one has become valid
+            if len(self._signers) >= _MOST_SIGNERS:
+                self._signers.clear()
             known = self._signers[wanted] = self._chosen(query, at, digest, padding)
         return known
 
@@ -110,8 +113,7 @@ class TokenKeyring:
             msg = f"no key on {self._session.name} has a certificate for {', '.join(addresses)}"
             raise NoKeyError(msg, hint=f"choose one with --key; {_LIST_HINT}")
         signing = [pair for pair in pairs if pair.certificate.permits_signing]
-        keys = {pair.key for pair in signing}
-        key = _only(list(keys), None, self._session.name)
+        key = _only(list(dict.fromkeys(pair.key for pair in signing)), None, self._session.name)
         return _best([pair for pair in signing if pair.key == key], at)
 
     def _pairs(self) -> list[_Pair]:

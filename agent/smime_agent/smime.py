@@ -57,8 +57,8 @@ def refuse_signed(message: mime.Message, *, again: bool) -> None:
     Raises:
         AlreadySignedError: it does.
     """
-    if message.protection is mime.Protection.SIGNED and not again:
-        msg = "this mail is already signed"
+    if message.protection in (mime.Protection.SIGNED, mime.Protection.SIGNED_OR_ENCRYPTED) and not again:
+        msg = f"this mail is already {message.protection.value}"
         raise AlreadySignedError(msg, hint="--again puts a second signature around the first")
 
 

@@ -13,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from smime_agent import der
 from smime_agent.algorithms import KeyKind, Padding, SignatureScheme
 from smime_agent.errors import UsageError
+from smime_agent.mime.addresses import addr_specs
 from smime_agent.tokens.private_key import private_key
 
 if TYPE_CHECKING:
@@ -78,9 +79,14 @@ def general_name(address: str) -> x509.GeneralName:
         host = domain.encode("idna").decode()
     except UnicodeError:
         host = ""
-    if not local or not host or any(c.isspace() or not c.isprintable() for c in address):
+    odd = any(c.isspace() or not c.isprintable() for c in address) or ":" in local or domain.startswith("[")
+    if not host or odd or addr_specs(address.encode(errors="replace")) != [address]:
         msg = f"'{address}' is not a mail address"
         raise UsageError(msg, hint="give the bare address, such as alice@example.org")
+    if not domain.isascii() and host.encode().decode("idna") != domain.lower():
+        # IDNA 2003 makes "ss" of a sharp s, which is another domain today (RFC 5894, 7.2).
+        msg = f"the domain of '{address}' can be read in two ways"
+        raise UsageError(msg, hint="give it in its xn-- form")
     if local.isascii():
         return x509.RFC822Name(f"{local}@{host}")
     return x509.OtherName(_SMTP_UTF8_MAILBOX, der.utf8_string(f"{local}@{host}"))

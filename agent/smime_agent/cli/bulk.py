@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from itertools import tee
@@ -134,6 +135,9 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         msg = f"cannot make the folder {folder}: {error.strerror}"
         raise FileError(msg) from error
+    if not os.access(folder, os.W_OK):
+        msg = f"cannot write into the folder {folder}: permission denied"
+        raise FileError(msg)
 
 
 def _noted(outcomes: Iterable[Outcome], progress: ui.Progress) -> Iterator[Outcome]:

@@ -112,7 +112,7 @@ def request(
     from smime_agent.keyring import TokenKeyring
 
     check_output(output)
-    access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try)
+    access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try, key=key)
     with access.session() as session:
         session.login("to sign a certificate request")
         chosen = TokenKeyring(session).key(key)

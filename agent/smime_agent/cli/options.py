@@ -17,6 +17,7 @@ from smime_agent.errors import UsageError
 from smime_agent.tokens.pins import PinSource, SourcePrompter
 from smime_agent.tokens.session import TokenSession
 from smime_agent.tokens.token import Search
+from smime_agent.tokens.uri import SCHEME
 
 if TYPE_CHECKING:
     from smime_agent.api import OpenToken, SignOptions
@@ -70,10 +71,15 @@ class Access:
         pin_source: str | None = None,
         *,
         use_last_pin_try: bool = False,
+        key: str | None = None,
     ) -> Access:
-        """The command line comes before the environment, and that before the file; a URI may name a module itself."""
+        """The command line comes before the environment, and that before the file.
+
+        A URI may name a module and a PIN source itself; the URI of a ``key`` names its token too.
+        """
         config = load_config()
-        wanted = token or os.environ.get("SMIME_AGENT_TOKEN") or config.token
+        of_key = key if key and key.lower().startswith(SCHEME) else None
+        wanted = token or of_key or os.environ.get("SMIME_AGENT_TOKEN") or config.token
         search = Search(wanted, module, guard)
         if not (module or search.uri.module_path or search.uri.module_name):
             search = Search(wanted, os.environ.get("SMIME_AGENT_MODULE") or config.module, guard)

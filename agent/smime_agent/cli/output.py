@@ -49,7 +49,8 @@ def check_output(output: Path | None, *, binary: bool = False) -> None:
         if missing:
             msg = f"cannot write {output}: there is no folder {folder}"
             raise FileError(msg)
-        if is_folder or not os.access(folder, os.W_OK):
+        device = output.exists() and not output.is_file()  # written through, not renamed onto
+        if is_folder or not (device or os.access(folder, os.W_OK)):
             msg = f"cannot write {output}: {'it is a folder' if is_folder else 'permission denied'}"
             raise FileError(msg)
     elif sys.stdout is None:

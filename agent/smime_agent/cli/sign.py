@@ -59,7 +59,7 @@ def sign(
     The key is the one whose certificate covers the mail's From, unless --key names another.
     Of one mail the result goes to standard output or to -o FILE; of several to --output-dir.
     """
-    access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try)
+    access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try, key=key)
     options = SignOptions(form, opaque, again, key or access.config.key, digest, padding)
     if output_dir is not None:
         raise typer.Exit(_sign_many(access, options, messages or [], output, output_dir, workers))

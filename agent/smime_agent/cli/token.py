@@ -93,12 +93,14 @@ def init(
     from smime_agent.tokens.session import TokenSession
 
     access = Access.of(token, module)
-    chosen = _to_initialise(Search(token, access.search.module, guard), token, force=force)
+    search = Search(token, access.search.module, guard)
+    known = {found.info.serial for found in search.tokens(uninitialized=True)}
+    chosen = _to_initialise(search, token, force=force)
     so_pin = new_secret(so_pin_source, f"New SO PIN for {chosen.info.name}")
     pin = new_secret(new_pin_source, "New user PIN") if new_pin_source else None
     init_token(chosen, label, so_pin)
     fresh = Access.of(f"pkcs11:token={_quoted(label)}", chosen.info.module).search
-    made = _just_initialised(fresh.tokens(), chosen)
+    made = _just_initialised(fresh.tokens(), chosen, known)
     if pin:
         try:
             with TokenSession(made, access.prompter(), writable=True) as session:
@@ -160,10 +162,13 @@ def _to_initialise(search: Search, named: str | None, *, force: bool) -> Token:
     return tokens[0]
 
 
-def _just_initialised(tokens: list[Token], before: Token) -> Token:
-    """The token that was initialised, where its slot moved too: SoftHSM gives it a new one."""
-    same_slot = [found for found in tokens if found.info.slot_id == before.info.slot_id]
-    return (same_slot or tokens)[-1]
+def _just_initialised(tokens: list[Token], before: Token, known: set[str]) -> Token:
+    """The token that was initialised: in its slot, or where the slot moved, the one that was not there before."""
+    for found in tokens:
+        if found.info.slot_id == before.info.slot_id or found.info.serial not in known:
+            return found
+    msg = "the token is initialised, and cannot be found again"
+    raise TokenAbsentError(msg, hint="plug it in anew; 'smime-agent token list' shows it")
 
 
 def _quoted(label: str) -> str:

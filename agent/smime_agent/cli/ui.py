@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from smime_agent.errors import PinUnavailableError
+from smime_agent.errors import FileError, PinUnavailableError
 from smime_agent.keys import Pin
 
 if TYPE_CHECKING:
@@ -53,7 +53,14 @@ def note(*lines: str) -> None:
 
 
 def out(*lines: str) -> None:
-    """Lines of a result on standard output."""
+    """Lines of a result on standard output.
+
+    Raises:
+        FileError: it is closed.
+    """
+    if sys.stdout is None:
+        msg = "standard output is closed, and the result would be lost"
+        raise FileError(msg)
     print("\n".join(map(printable, lines)))
 
 
@@ -62,7 +69,7 @@ def json_line(schema: str, **values: Any) -> None:  # noqa: ANN401 - any JSON
     import json
 
     text = json.dumps({"schema": f"smime-agent.{schema}", **values})
-    print(text.replace("\x7f", "\\u007f"))  # the one control character that JSON lets through
+    out(text.replace("\x7f", "\\u007f"))  # the one control character that JSON lets through
 
 
 def table(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> None:
@@ -70,7 +77,7 @@ def table(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> None:
     lines = [[printable(cell) for cell in row] for row in (heads, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        out("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def fields(pairs: Iterable[tuple[str, str]]) -> None:

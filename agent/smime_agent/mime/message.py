@@ -30,6 +30,7 @@ _HEADER_GUESS: Final = 64 * 1024
 # RFC 5322, 4 lets nobody generate blanks before a colon, or fold lines of nothing but blanks. Some readers, and
 # gateways that strip blanks, end the header there, and would not see that the mail is signed.
 _UNTIDY: Final = re.compile(rb"^([!-9;-~]+)[ \t]+(?=:)|^[ \t]+(?:\n|\Z)", re.MULTILINE)
+_ONCE: Final = (b"from", b"sender", b"content-type", b"content-transfer-encoding")
 _SIGNS_OF_UNTIDINESS: Final = (b" :", b"\t:", b" \n", b"\t\n")
 
 
@@ -126,8 +127,20 @@ def _header(source: Source) -> tuple[bytes, bytes, int, bool]:
         )
     if any(sign in block for sign in _SIGNS_OF_UNTIDINESS):
         block = _UNTIDY.sub(rb"\1", block)
+    _refuse_doubles(block)
     separator = 1 if data.startswith(b"\n", end) else 2 if data.startswith(b"\r\n", end) else 0
     return data[:start].rstrip(b"\r\n") + b"\r\n" if start else b"", block, end + separator, separator > 0
+
+
+def _refuse_doubles(block: bytes) -> None:
+    """RFC 5322, 3.6 and RFC 2045, 3: these stand once, and where they stand twice readers believe different ones."""
+    lines = b"\n" + block.lower()
+    for name in _ONCE:
+        if lines.count(b"\n" + name + b":") > 1:
+            raise InvalidMessageError(
+                f"the mail has more than one {name.decode().title()} field",
+                hint="readers would believe different ones: remove what is wrong",
+            )
 
 
 def _fields(data: bytes) -> tuple[int, int]:

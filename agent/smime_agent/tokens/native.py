@@ -13,7 +13,7 @@ import pkcs11
 
 from smime_agent.errors import ModuleLoadError
 
-CKU_SO, CKU_USER, CKU_CONTEXT_SPECIFIC = 0, 1, 2
+CKU_SO, CKU_USER = 0, 1
 
 #: The place of each call in CK_FUNCTION_LIST, counted in pointers, of which its version fills the first.
 _PLACES = {"C_InitToken": 10, "C_InitPIN": 11, "C_SetPIN": 12, "C_Login": 19, "C_Logout": 20}

@@ -39,7 +39,8 @@ def registered_modules() -> list[RegisteredModule]:
 
 
 def _user_folder() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "pkcs11" / "modules"
+    # An account without a home has its "~" left as it is, where nothing will be found.
+    return Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")) / "pkcs11" / "modules"  # noqa: PTH111
 
 
 def _read(name: str, path: Path) -> RegisteredModule | None:
