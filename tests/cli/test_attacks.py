@@ -29,7 +29,7 @@ def test_workers_load_no_module_of_the_current_folder(alice: SoftToken, tmp_path
     for number in range(4):
         (box / f"{number}.eml").write_bytes(MAIL)
     # -P: as the installed command starts, without the current folder on its path.
-    command = [
+    command: list[str | Path] = [
         sys.executable,
         "-P",
         "-m",
