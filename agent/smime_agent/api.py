@@ -198,7 +198,8 @@ def sign(
     try:
         signed = sign_prepared(prepare(source, options), token, options, at=at)
     except BaseException:
-        source.close()
+        if source is not message:
+            source.close()
         raise
     if source is message or source.in_memory:
         return signed

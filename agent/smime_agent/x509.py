@@ -108,6 +108,11 @@ class Certificate:
         return f"<Certificate {self.subject!r} serial {self.serial_number:x}>"
 
     @property
+    def holder(self) -> str:
+        """Whom the certificate is for: its mailboxes, else its name."""
+        return ", ".join(self.mailboxes) or self.name
+
+    @property
     def pem(self) -> bytes:
         """The certificate in PEM."""
         return b"".join(armor([self.encoded], "CERTIFICATE"))

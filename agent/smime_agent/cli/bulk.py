@@ -29,6 +29,9 @@ class Job:
     output: Path
 
 
+NO_JOB = Job(Path(), Path())  # what a worker's login is the outcome of
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a job: exit code 0 and perhaps warnings, or an error with its hint."""

@@ -49,7 +49,7 @@ def list_(token: TokenOption = None, module: ModuleOption = None, json: JsonOpti
                 (
                     one.id.hex(),
                     one.label,
-                    _who(one.certificate),
+                    one.certificate.holder,
                     f"{one.certificate.not_after:%Y-%m-%d}",
                     _use(one.certificate),
                 )
@@ -154,7 +154,7 @@ def import_(
             for certificate in own:
                 one = store_certificate(session, certificate, label)
                 stored.append(one)
-                ui.note(f"certificate for {_who(certificate)} is on {session.name} with key {one.id.hex()}")
+                ui.note(f"certificate for {certificate.holder} is on {session.name} with key {one.id.hex()}")
     if json:
         ui.json_line(
             "cert-import/1",
@@ -196,7 +196,7 @@ def _chosen(session: TokenSession, objects: TokenObjects, name: str | None) -> T
         msg = f"there is no certificate{wanted} on {session.name}"
         raise NoKeyError(msg, hint="'smime-agent cert list' shows them")
     if len(found) > 1:
-        listed = [f"{one.id.hex()} {_who(one.certificate)} {one.certificate.fingerprint.hex()[:16]}" for one in found]
+        listed = [f"{one.id.hex()} {one.certificate.holder} {one.certificate.fingerprint.hex()[:16]}" for one in found]
         msg = f"{len(found)} certificates{wanted} are on {session.name}"
         hint = "name one by the beginning of its fingerprint, the last figure of each"
         raise AmbiguousError(msg, hint=hint, details=listed)
@@ -233,10 +233,6 @@ def _read_file(file: Path) -> list[Certificate]:
     except InvalidCertificateError as error:
         msg = f"{file}: {error}"
         raise InvalidCertificateError(msg, hint="a certificate is DER, or PEM with BEGIN CERTIFICATE") from error
-
-
-def _who(certificate: Certificate) -> str:
-    return ", ".join(certificate.mailboxes) or certificate.name
 
 
 def _use(certificate: Certificate) -> str:

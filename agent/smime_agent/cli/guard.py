@@ -11,8 +11,9 @@ import os
 import signal
 import sys
 
+from smime_agent.errors import TokenError
+
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS)
-_TOKEN_FAILED = 8
 _GRACE_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
 _ENDED = b"\0"
@@ -101,7 +102,7 @@ def _left(module: bytes) -> int:
     from smime_agent.cli import ui
 
     ui.error(f"the PKCS#11 module {os.fsdecode(module)} ended the program", "--module names another one")
-    return _TOKEN_FAILED
+    return TokenError.exit_code
 
 
 def _told(number: int, module: bytes, *, killed: bool) -> int:
@@ -118,4 +119,4 @@ def _told(number: int, module: bytes, *, killed: bool) -> int:
         f"the PKCS#11 module {os.fsdecode(module)} crashed ({name})",
         "a result that exists is whole; 'smime-agent doctor' tries each module by itself, --module names another one",
     )
-    return _TOKEN_FAILED
+    return TokenError.exit_code

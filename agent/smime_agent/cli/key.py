@@ -99,9 +99,7 @@ def _usage(key: TokenKey) -> str:
 
 
 def _names(objects: TokenObjects, key: TokenKey) -> str:
-    return "; ".join(
-        ", ".join(found.certificate.mailboxes) or found.certificate.name for found in objects.certificates_of(key)
-    )
+    return "; ".join(found.certificate.holder for found in objects.certificates_of(key))
 
 
 def _facts(session: TokenSession, objects: TokenObjects, key: TokenKey) -> dict[str, object]:

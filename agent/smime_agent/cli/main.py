@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
         ui.error("interrupted", None)
         return _INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the one place where all ends
-        return _unexpected(error)
+        return unexpected(error)
     if result == _INTERRUPTED:  # Typer turns a KeyboardInterrupt into this exit code
         ui.error("interrupted", None)
     return result if isinstance(result, int) else 0
@@ -69,8 +69,8 @@ def _no_core() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-def _unexpected(error: Exception) -> int:
-    """Usage errors of the command parser, broken pipes, and bugs."""
+def unexpected(error: Exception) -> int:
+    """Tell of usage errors of the command parser, of broken pipes and of bugs; the exit code is returned."""
     from smime_agent.cli import ui
 
     describe = getattr(error, "format_message", None)

@@ -77,17 +77,16 @@ def write_result(chunks: Iterable[bytes], output: Path | None) -> None:
         raise FileError(msg) from error
 
 
-def refuse_same_file(inputs: Iterable[Path], output: Path) -> None:
-    """Inputs are never touched.
+def refuse_same_file(message: Path, output: Path) -> None:
+    """A message is never touched.
 
     Raises:
-        UsageError: ``output`` is one of them.
+        UsageError: ``output`` is the message.
     """
-    for path in inputs:
-        try:
-            same = path.samefile(output)
-        except OSError:
-            same = False
-        if same:
-            msg = f"{output} would overwrite the message that is to be read"
-            raise UsageError(msg, hint="choose another name for the result")
+    try:
+        same = message.samefile(output)
+    except OSError:
+        return
+    if same:
+        msg = f"{output} would overwrite the message that is to be read"
+        raise UsageError(msg, hint="choose another name for the result")

@@ -91,7 +91,7 @@ def _sign_one(access: Access, options: SignOptions, message: Path | None, output
         msg = f"{message} is a folder"
         raise UsageError(msg, hint="the mails in it are signed with --output-dir")
     if output is not None:
-        refuse_same_file([Path("/dev/stdin") if message is None or str(message) == "-" else message], output)
+        refuse_same_file(Path("/dev/stdin") if message is None or str(message) == "-" else message, output)
     with open_source(message) as source:
         prepared = api.prepare(source, options)
         with access.open() as token:

@@ -8,9 +8,10 @@ import typer
 
 from smime_agent.cli import ui
 from smime_agent.cli.guard import guard
-from smime_agent.cli.options import Access, JsonOption, ModuleOption, TokenOption, new_secret, secret
+from smime_agent.cli.options import Access, JsonOption, LastTryOption, ModuleOption, TokenOption, new_secret, secret
 from smime_agent.errors import AmbiguousError, PolicyError, SmimeAgentError, TokenAbsentError, TokenError
 from smime_agent.tokens.token import Search
+from smime_agent.tokens.uri import Pkcs11Uri
 
 if TYPE_CHECKING:
     from smime_agent.tokens.token import Token, TokenInfo
@@ -99,8 +100,8 @@ def init(
     so_pin = new_secret(so_pin_source, f"New SO PIN for {chosen.info.name}")
     pin = new_secret(new_pin_source, "New user PIN") if new_pin_source else None
     init_token(chosen, label, so_pin)
-    fresh = Access.of(f"pkcs11:token={_quoted(label)}", chosen.info.module).search
-    made = _just_initialised(fresh.tokens(), chosen, known)
+    labelled = Search(str(Pkcs11Uri(token=label)), chosen.info.module, guard).tokens()
+    made = _just_initialised(labelled, chosen, known)
     if pin:
         try:
             with TokenSession(made, access.prompter(), writable=True) as session:
@@ -122,9 +123,7 @@ def pin(
     ] = None,
     so_pin_source: SoPinOption = None,
     new_pin_source: NewPinOption = None,
-    use_last_pin_try: Annotated[
-        bool, typer.Option("--use-last-pin-try", help="Allow the PIN to be tried when one try is left.")
-    ] = False,
+    use_last_pin_try: LastTryOption = False,
 ) -> None:
     """Change the user PIN of a token, or set it with the SO PIN where there is none yet."""
     from smime_agent.tokens.provision import change_user_pin, set_user_pin
@@ -169,12 +168,6 @@ def _just_initialised(tokens: list[Token], before: Token, known: set[str]) -> To
             return found
     msg = "the token is initialised, and cannot be found again"
     raise TokenAbsentError(msg, hint="plug it in anew; 'smime-agent token list' shows it")
-
-
-def _quoted(label: str) -> str:
-    from urllib.parse import quote
-
-    return quote(label, safe="")
 
 
 def _mechanisms(found: Token) -> list[str]:

@@ -13,8 +13,8 @@ from smime_agent.algorithms import Digest, Padding
 from smime_agent.api import Format, OpenToken, SignOptions, open_token
 from smime_agent.certificates.chains import stored_chain
 from smime_agent.cli import ui
-from smime_agent.cli.bulk import Job, Outcome, sign_jobs
-from smime_agent.cli.main import silence_destructors
+from smime_agent.cli.bulk import NO_JOB, Job, Outcome, sign_jobs
+from smime_agent.cli.main import silence_destructors, unexpected
 from smime_agent.config import data_directory
 from smime_agent.errors import SmimeAgentError
 from smime_agent.files import write_all
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 #: Where the parent reads: a module that prints must not print into our answers.
 _ANSWERS = os.dup(1)
-_LOGIN = Job(Path(), Path())  # the first answer is about it
 
 
 class _Given:
@@ -70,9 +69,9 @@ def work() -> None:
             task["token"], module=task["module"], pin_from=prompter, extra_chain=stored_chain(data_directory())
         )
     except SmimeAgentError as error:
-        _answer(Outcome(_LOGIN, error.exit_code, str(error), error.hint))
+        _answer(Outcome(NO_JOB, error.exit_code, str(error), error.hint))
         return
-    _answer(Outcome(_LOGIN))
+    _answer(Outcome(NO_JOB))
     with token:
         _sign(token, options)
 
@@ -101,6 +100,9 @@ def _answer(outcome: Outcome) -> None:
 if __name__ == "__main__":
     silence_destructors()
     os.dup2(2, 1)
-    work()
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - the one place where all ends, in this process
+        unexpected(error)
     sys.stdout.flush()
     os._exit(0)

@@ -14,11 +14,10 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from smime_agent.cli.bulk import Job, Outcome
+from smime_agent.cli.bulk import NO_JOB, Job, Outcome
 from smime_agent.errors import PinError, TokenError
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 _AHEAD = 8  # jobs that a worker has before it has answered the first: it never waits for the parent
 _TOKEN_FAILED = TokenError.exit_code
-_NO_JOB = Job(Path(), Path())
 
 
 def sign_in_workers(access: Access, options: SignOptions, jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
@@ -98,12 +96,12 @@ def _logged_in(
     reads it then sees half of it. One that the token refuses its PIN is the last to try it.
     """
     ready: list[subprocess.Popen[bytes]] = []
-    failure = Outcome(_NO_JOB, _TOKEN_FAILED, "not tried: every worker died")
+    failure = Outcome(NO_JOB, _TOKEN_FAILED, "not tried: every worker died")
     for process in processes:
         with suppress(OSError):
             _send(process, json.dumps(task).encode(), pin)
         answer = _read_line(process)
-        outcome = _outcome(_NO_JOB, answer) if answer else failure
+        outcome = _outcome(NO_JOB, answer) if answer else failure
         if answer and not outcome.exit_code:
             ready.append(process)
             continue
