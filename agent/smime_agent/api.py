@@ -19,8 +19,8 @@ from smime_agent.errors import MechanismError, NoKeyError, PinError, PinUnavaila
 from smime_agent.files import write_file
 from smime_agent.keyring import TokenKeyring
 from smime_agent.keys import KeyQuery
-from smime_agent.mime import Source
 from smime_agent.pem import armor
+from smime_agent.source import Source
 from smime_agent.tokens.pins import PinSource, SourcePrompter
 from smime_agent.tokens.session import TokenSession
 from smime_agent.tokens.token import Search

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from smime_agent import mime
-from smime_agent.cms import SignedAttributes, SignedData
+from smime_agent.cms import SignedAttributesBuilder, SignedDataBuilder
 from smime_agent.errors import AlreadySignedError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from smime_agent.algorithms import Digest, SignatureScheme
     from smime_agent.keys import Identity, Signer
+    from smime_agent.source import Source
 
 
 def sign(
@@ -37,7 +38,7 @@ def sign(
     return mime.multipart_signed(message, cms_detached, signer.scheme.digest.micalg, boundary)
 
 
-def sign_content(content: mime.Source, signer: Signer, *, at: datetime, attached: bool = False) -> Iterator[bytes]:
+def sign_content(content: Source, signer: Signer, *, at: datetime, attached: bool = False) -> Iterator[bytes]:
     """Any content signed as it is: a DER ContentInfo, the content inside it only when ``attached`` (RFC 5652, 5).
 
     The key has been used when this returns.
@@ -63,9 +64,9 @@ def refuse_signed(message: mime.Message, *, again: bool) -> None:
 
 
 @lru_cache(maxsize=16)
-def _prepared(identity: Identity, scheme: SignatureScheme) -> tuple[SignedAttributes, SignedData]:
+def _prepared(identity: Identity, scheme: SignatureScheme) -> tuple[SignedAttributesBuilder, SignedDataBuilder]:
     """What is the same in every message of a signer."""
-    return SignedAttributes(identity, scheme), SignedData(identity, scheme)
+    return SignedAttributesBuilder(identity, scheme), SignedDataBuilder(identity, scheme)
 
 
 def _digest(chunks: Iterable[bytes], algorithm: Digest) -> tuple[bytes, int]:

@@ -12,7 +12,8 @@ import pytest
 
 from smime_agent.certificates.request import general_name
 from smime_agent.errors import UsageError
-from smime_agent.mime import Source, split
+from smime_agent.mime import split
+from smime_agent.source import Source
 from tests.support.mails import MAIL
 from tests.support.softhsm import MODULE, PIN
 

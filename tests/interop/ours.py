@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from smime_agent import mime
+from smime_agent.source import Source
 
 
 def entity_of(mail: bytes) -> mime.Entity:
     """The entity of a mail that a signature covers."""
-    return mime.split(mime.Source.from_bytes(mail)).entity
+    return mime.split(Source.from_bytes(mail)).entity
 
 
 def canonical(mail: bytes) -> bytes:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from smime_agent.errors import InvalidMessageError
 from smime_agent.mime.addresses import addr_specs
 from smime_agent.mime.message import split
-from smime_agent.mime.source import Source
+from smime_agent.source import Source
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from smime_agent.mime.assemble import multipart_signed, pkcs7_mime
 from smime_agent.mime.message import Protection, split
-from smime_agent.mime.source import Source
+from smime_agent.source import Source
 
 MAIL = b"From x\nFrom: a@b\nMIME-Version: 1.0\nSubject: caf\xc3\xa9\nContent-Type: text/plain\n\nhello\n"
 MESSAGE = split(Source.from_bytes(MAIL))

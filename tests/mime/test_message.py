@@ -6,7 +6,7 @@ import pytest
 
 from smime_agent.errors import InvalidMessageError
 from smime_agent.mime.message import Message, Protection, split
-from smime_agent.mime.source import Source
+from smime_agent.source import Source
 
 
 def take_apart(mail: bytes) -> Message:

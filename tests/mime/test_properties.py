@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from smime_agent.mime.message import split
 from smime_agent.mime.robust import weakness
-from smime_agent.mime.source import Source
 from smime_agent.mime.structure import lay_out
+from smime_agent.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

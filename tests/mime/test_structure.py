@@ -10,7 +10,7 @@ import pytest
 from smime_agent.errors import InvalidMessageError
 from smime_agent.mime import structure
 from smime_agent.mime.message import split
-from smime_agent.mime.source import Source
+from smime_agent.source import Source
 
 if TYPE_CHECKING:
     from smime_agent.mime.canonical import Entity

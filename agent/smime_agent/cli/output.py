@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from smime_agent.errors import FileError, UsageError
 from smime_agent.files import write_all, write_file
-from smime_agent.mime import Source
+from smime_agent.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,7 +14,7 @@ from smime_agent.mime.transfer import canonical_lines
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from smime_agent.mime.source import Source
+    from smime_agent.source import Source
 
 # A part that says so may hold octets that are no lines, or be re-encoded on its way: it must be looked at.
 _LABEL = b"transfer-encoding"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smime_agent.mime.source import Source
     from smime_agent.mime.transfer import Coder
+    from smime_agent.source import Source
 
 
 @dataclass(frozen=True, slots=True)

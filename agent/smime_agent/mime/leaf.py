@@ -10,7 +10,7 @@ from smime_agent.mime.robust import Weakness, weakness_of
 
 if TYPE_CHECKING:
     from smime_agent.mime.fields import Parameterized
-    from smime_agent.mime.source import Source
+    from smime_agent.source import Source
 
 IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})  # RFC 2045, 6.2
 EIGHT_BIT: Final = frozenset({b"8bit", b"binary"})

@@ -23,7 +23,7 @@ from smime_agent.mime.fields import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smime_agent.mime.source import Source
+    from smime_agent.source import Source
 
 _HINT: Final = "to sign any file as it is, use --format der or --format pem"
 _HEADER_GUESS: Final = 64 * 1024

@@ -24,7 +24,7 @@ from smime_agent.mime.window import Delimiter, Window
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smime_agent.mime.source import Source
+    from smime_agent.source import Source
 
 DEPTH_LIMIT: Final = 100
 PART_LIMIT: Final = 10_000

@@ -12,7 +12,7 @@ from smime_agent.mime.fields import FIELDS, HEADER_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smime_agent.mime.source import Source
+    from smime_agent.source import Source
 
 # What may follow the boundary on its line: "--" and transport padding (RFC 2046, 5.1.1).
 _REST_OF_DELIMITER = re.compile(rb"(--)?([ \t]*)(\r?\n|\Z)")

@@ -12,7 +12,7 @@ from asn1crypto import algos, cms, core, tsp
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from smime_agent.cms import SignedAttributes, SignedData
+from smime_agent.cms import SignedAttributesBuilder, SignedDataBuilder
 from smime_agent.keys import Identity
 from tests.cms.conftest import HASHES, KINDS, SoftwareSigner
 
@@ -57,8 +57,8 @@ class Read:
 
 
 def octets_of(signer: SoftwareSigner, content: bytes = CONTENT, *, attached: bool = False) -> bytes:
-    attributes = SignedAttributes(signer.identity, signer.scheme).encode(signer.scheme.digest.of(content), AT)
-    signed_data = SignedData(signer.identity, signer.scheme)
+    attributes = SignedAttributesBuilder(signer.identity, signer.scheme).encode(signer.scheme.digest.of(content), AT)
+    signed_data = SignedDataBuilder(signer.identity, signer.scheme)
     signature = signer.sign(attributes)
     if attached:
         return b"".join(signed_data.attached(attributes, signature, [content], len(content)))
@@ -111,7 +111,7 @@ def test_what_is_signed_has_the_tag_of_a_set(read: Read, signer: SoftwareSigner)
     travelling = read.signer_info["signed_attrs"].dump()
     assert travelling[0] == 0xA0
     assert (
-        SignedAttributes(signer.identity, signer.scheme).encode(signer.scheme.digest.of(CONTENT), AT)
+        SignedAttributesBuilder(signer.identity, signer.scheme).encode(signer.scheme.digest.of(CONTENT), AT)
         == b"\x31" + travelling[1:]
     )
 
@@ -239,8 +239,8 @@ def test_attached_content_is_inside_whatever_its_size(signer: SoftwareSigner, si
 def test_attached_content_is_not_gathered(signer: SoftwareSigner) -> None:
     pieces = [b"a" * 1000, b"b" * 1000, b"c"]
     digest = signer.scheme.digest.of(b"".join(pieces))
-    attributes = SignedAttributes(signer.identity, signer.scheme).encode(digest, AT)
-    signed_data = SignedData(signer.identity, signer.scheme)
+    attributes = SignedAttributesBuilder(signer.identity, signer.scheme).encode(digest, AT)
+    signed_data = SignedDataBuilder(signer.identity, signer.scheme)
     chunks = list(signed_data.attached(attributes, signer.sign(attributes), iter(pieces), 2001))
     assert chunks[1:4] == pieces
 

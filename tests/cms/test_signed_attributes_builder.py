@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smime_agent import der
-from smime_agent.cms import SignedAttributes
-from smime_agent.cms.signed_attributes import attribute, issuer_and_serial_number
+from smime_agent.cms import SignedAttributesBuilder
+from smime_agent.cms.signed_attributes_builder import attribute, issuer_and_serial_number
 
 if TYPE_CHECKING:
     from tests.cms.conftest import SoftwareSigner
@@ -33,17 +33,17 @@ def attributes_of(octets: bytes) -> dict[str, cms.CMSAttribute]:
     ],
 )
 def test_the_signing_time_changes_its_form_in_2050(signer: SoftwareSigner, moment: datetime, encoded: bytes) -> None:
-    attributes = attributes_of(SignedAttributes(signer.identity, signer.scheme).encode(b"d" * 32, moment))
+    attributes = attributes_of(SignedAttributesBuilder(signer.identity, signer.scheme).encode(b"d" * 32, moment))
     assert attributes["1.2.840.113549.1.9.5"]["values"][0].dump() == encoded
 
 
 def test_another_time_makes_another_signature(signer: SoftwareSigner) -> None:
-    prepared = SignedAttributes(signer.identity, signer.scheme)
+    prepared = SignedAttributesBuilder(signer.identity, signer.scheme)
     assert prepared.encode(b"d" * 32, AT) != prepared.encode(b"d" * 32, AT + timedelta(seconds=1))
 
 
 def test_the_same_gives_the_same(signer: SoftwareSigner) -> None:
-    one, two = (SignedAttributes(signer.identity, signer.scheme).encode(b"d" * 32, AT) for _ in range(2))
+    one, two = (SignedAttributesBuilder(signer.identity, signer.scheme).encode(b"d" * 32, AT) for _ in range(2))
     assert one == two
 
 

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from smime_agent import der
-from smime_agent.cms.signed_attributes import ID_DATA, issuer_and_serial_number
+from smime_agent.cms.signed_attributes_builder import ID_DATA, issuer_and_serial_number
 from smime_agent.keys import ToBeSigned
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _DATA = der.object_identifier(ID_DATA)
 _VERSION = der.integer(1)  # the signer is named by issuer and serial number, the content is id-data
 
 
-class SignedData:
+class SignedDataBuilder:
     """What does not change from one message of a signer to the next, encoded once."""
 
     def __init__(self, identity: Identity, scheme: SignatureScheme) -> None:

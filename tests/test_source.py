@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import pytest
 
 from smime_agent.errors import FileError
-from smime_agent.mime.source import Source
+from smime_agent.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -42,7 +42,7 @@ def attribute(dotted: str, value: bytes) -> bytes:
 _encoded = lru_cache(maxsize=None)(der.object_identifier)
 
 
-class SignedAttributes:
+class SignedAttributesBuilder:
     """The attributes of one signer: those that never change encoded once, the rest with each message."""
 
     def __init__(self, identity: Identity, scheme: SignatureScheme) -> None:
