@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from smime_agent.algorithms import Digest, Padding
-    from smime_agent.api import Format, OpenToken, Signed, SignOptions, open_token, sign, sign_all
+    from smime_agent.api.signing import Format, OpenToken, Signed, SignOptions, open_token, sign, sign_all
     from smime_agent.errors import (
         AmbiguousError,
         FileError,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "smime_agent.algorithms": ("Digest", "Padding"),
-    "smime_agent.api": ("Format", "OpenToken", "SignOptions", "Signed", "open_token", "sign", "sign_all"),
+    "smime_agent.api.signing": ("Format", "OpenToken", "SignOptions", "Signed", "open_token", "sign", "sign_all"),
     "smime_agent.errors": (
         "AmbiguousError",
         "FileError",

@@ -107,26 +107,32 @@ class KeyKind(Enum):
     RSA = "RSA"
     EC = "EC"
     ED25519 = "Ed25519"
+    ED448 = "Ed448"
     X25519 = "X25519"
+    DSA = "DSA"
+    ML_DSA = "ML-DSA"
     OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyAlgorithm:
-    """The kind of a key, its size in bits and, for elliptic curves over prime fields, its curve."""
+    """The kind of a key, its size in bits and, for elliptic curves over prime fields, its curve.
+
+    ``variant`` names what others use and we do not: another curve (``brainpoolP256r1``), a parameter set (``65``).
+    """
 
     kind: KeyKind
     bits: int = 0
     curve: Curve | None = None
+    variant: str = ""
 
     def __str__(self) -> str:
-        """``RSA 2048``, ``EC P-256``, ``Ed25519``."""
-        if self.kind is KeyKind.RSA:
-            return f"RSA {self.bits}"
+        """``RSA 2048``, ``EC P-256``, ``EC brainpoolP256r1``, ``Ed25519``, ``ML-DSA-65``."""
+        if self.kind in {KeyKind.RSA, KeyKind.DSA}:
+            return f"{self.kind.value} {self.bits}" if self.bits else self.kind.value
         if self.kind is KeyKind.EC:
-            return f"EC P-{self.curve.bits}" if self.curve else "EC"
-        name: str = self.kind.value
-        return name
+            return f"EC P-{self.curve.bits}" if self.curve else f"EC {self.variant}".rstrip()
+        return f"{self.kind.value}-{self.variant}" if self.variant else self.kind.value
 
 
 class KeyType(Enum):

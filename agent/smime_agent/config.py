@@ -44,6 +44,11 @@ def data_directory() -> Path:
     return _of_the_user(platformdirs.user_data_path)
 
 
+def cache_directory() -> Path:
+    """Where CRLs and OCSP responses are kept while they are current."""
+    return _of_the_user(platformdirs.user_cache_path)
+
+
 def _of_the_user(folder: Callable[[str], Path]) -> Path:
     try:
         return folder(_PROGRAM)

@@ -170,7 +170,7 @@ class Source:
         """
         stop = self.size if end is None else min(end, self.size)
         if self._data is not None:
-            return self._data[start:stop]
+            return self._data[self._offset + start : self._offset + stop]
         if start >= stop:
             return b""
         try:
@@ -183,6 +183,14 @@ class Source:
         if changed or len(data) < stop - start:
             raise FileError(_CHANGED, hint=_CHANGED_HINT)
         return data
+
+    def view(self, start: int, end: int) -> Source:
+        """A source of the octets from ``start`` to before ``end``, without a copy; this one must stay open for it."""
+        start = min(start, self.size)
+        part = Source(self._data, size=max(min(end, self.size) - start, 0))
+        part._file, part._descriptor, part._stamp = self._file, self._descriptor, self._stamp
+        part._offset = self._offset + start
+        return part
 
     def close(self) -> None:
         """Let go of the bytes, and of the temporary file if there is one."""

@@ -113,6 +113,7 @@ class Code(StrEnum):
     NESTED_MESSAGE = "nested-message"  # a mail is attached, whose sender nobody vouches for
     COUNTERSIGNED = "countersigned"
     PREAMBLE = "preamble"  # text before the first boundary, which no mail program shows
+    NOT_CLOSED = "not-closed"  # the closing delimiter is missing: the mail may have been cut off after the signature
     SIGNING_TIME_MISSING = "signing-time-missing"
 
     @property

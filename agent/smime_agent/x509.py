@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from contextlib import suppress
 from datetime import datetime
+from enum import Enum
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from asn1crypto import core
 from asn1crypto import x509 as asn1
 
 from smime_agent.algorithms import Curve, Digest, KeyAlgorithm, KeyKind
 from smime_agent.errors import UsageError
+from smime_agent.mailbox import is_mailbox, same_mailbox_key
 from smime_agent.pem import armor
 
 if TYPE_CHECKING:
@@ -41,9 +43,55 @@ _SHORT_NAMES = {  # RFC 4514, 3, and the names that OpenSSL made usual
     "serial_number": "serialNumber",
     "organization_identifier": "organizationIdentifier",
 }
+_LARGEST_SERIAL_NUMBER: Final = 1 << 512  # RFC 5280, 4.1.2.2, wants 20 octets, and Python prints no giants
+_LARGEST_NAME: Final = 65_536  # octets
+_LARGEST_KEPT: Final = 65_536
+#: CA/Browser Forum, S/MIME Baseline Requirements, 7.1.6.1.
+_VALIDATION_POLICY: Final = re.compile(r"2\.23\.140\.1\.5\.([1-4])\.[1-3]")
+#: RFC 5639, 4.1; SEC 2. Curves that others use.
+_OTHER_CURVES: Final = {
+    "1.3.36.3.3.2.8.1.1.7": ("brainpoolP256r1", 256),
+    "1.3.36.3.3.2.8.1.1.11": ("brainpoolP384r1", 384),
+    "1.3.36.3.3.2.8.1.1.13": ("brainpoolP512r1", 512),
+    "1.2.840.10045.3.1.1": ("secp192r1", 192),
+    "1.3.132.0.33": ("secp224r1", 224),
+    "1.3.132.0.10": ("secp256k1", 256),
+}
+#: RFC 8410, 3; RFC 9881, 2. Keys without parameters.
+_BARE_KEYS: Final = {
+    "1.3.101.110": KeyAlgorithm(KeyKind.X25519, 256),
+    "1.3.101.112": KeyAlgorithm(KeyKind.ED25519, 256),
+    "1.3.101.113": KeyAlgorithm(KeyKind.ED448, 456),
+    "2.16.840.1.101.3.4.3.17": KeyAlgorithm(KeyKind.ML_DSA, variant="44"),
+    "2.16.840.1.101.3.4.3.18": KeyAlgorithm(KeyKind.ML_DSA, variant="65"),
+    "2.16.840.1.101.3.4.3.19": KeyAlgorithm(KeyKind.ML_DSA, variant="87"),
+}
+_SIGN_ONLY: Final = frozenset((KeyKind.ED25519, KeyKind.ED448, KeyKind.DSA, KeyKind.ML_DSA))
 _PEM = re.compile(
     rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.DOTALL
 )
+
+
+__all__ = [
+    "Certificate",
+    "InvalidCertificateError",
+    "Validation",
+    "certificate_of",
+    "chain_of",
+    "load_certificates",
+    "same_mailbox_key",
+    "same_name",
+]
+
+
+class Validation(Enum):
+    """What the CA says that it validated (S/MIME Baseline Requirements, 1.1). The value is its name in JSON."""
+
+    MAILBOX = "mailbox"
+    ORGANIZATION = "organization"
+    SPONSOR = "sponsor"
+    INDIVIDUAL = "individual"
+    UNKNOWN = "unknown"
 
 
 class InvalidCertificateError(UsageError):
@@ -69,11 +117,15 @@ class Certificate:
     def _read(self, tbs: Any) -> None:  # noqa: ANN401 - asn1crypto has no types
         """Read now whatever is asked later, so that garbage is met here and nowhere else."""
         extensions = {extension["extn_id"].native: extension["extn_value"].parsed for extension in tbs["extensions"]}
+        if len(extensions) != len(tbs["extensions"]):  # RFC 5280, 4.2: readers would differ in which one they take
+            raise ValueError
 
         def native(name: str) -> Any:  # noqa: ANN401 - the same
             return extensions[name].native if name in extensions else None
 
         self.serial_number: int = tbs["serial_number"].native
+        if abs(self.serial_number) > _LARGEST_SERIAL_NUMBER:
+            raise ValueError
         self.issuer_encoded: bytes = tbs["issuer"].dump()
         self.subject_encoded: bytes = tbs["subject"].dump()
         #: The distinguished names, for people.
@@ -92,6 +144,10 @@ class Certificate:
         self.key_usage: frozenset[str] | None = _set(native("key_usage"))
         #: The purposes of extKeyUsage (``email_protection``, or dotted), ``None`` when it is absent.
         self.extended_key_usage: frozenset[str] | None = _set(native("extended_key_usage"))
+        #: The certificatePolicies, dotted.
+        self.policies = frozenset(
+            policy["policy_identifier"].dotted for policy in extensions.get("certificate_policies") or ()
+        )
         #: The basicConstraints extension says that the subject is a CA.
         self.is_ca = bool((native("basic_constraints") or {}).get("ca"))
 
@@ -142,14 +198,20 @@ class Certificate:
     @property
     def permits_encryption(self) -> bool:
         """The keyUsage is absent, or holds what the key's kind needs to be encrypted to, and it is for mail."""
-        if self.key_algorithm.kind is KeyKind.ED25519 or not self.is_for_mail:
+        if self.key_algorithm.kind in _SIGN_ONLY or not self.is_for_mail:
             return False
         wanted = "key_encipherment" if self.key_algorithm.kind is KeyKind.RSA else "key_agreement"
         return self.key_usage is None or wanted in self.key_usage
 
+    @property
+    def validation(self) -> Validation:
+        """What was validated, by the policies of the S/MIME Baseline Requirements; unknown if they are not just one."""
+        types = {match[1] for match in map(_VALIDATION_POLICY.fullmatch, self.policies) if match}
+        return list(Validation)[int(types.pop()) - 1] if len(types) == 1 else Validation.UNKNOWN
+
     def covers(self, address: str) -> bool:
-        """One of the mailboxes is ``address``; letter case does not count (RFC 8550, 3)."""
-        return same_mailbox_key(address) in self._mailbox_keys
+        """One of the mailboxes is ``address``; letter case of ASCII does not count (RFC 8550, 3)."""
+        return is_mailbox(address) and same_mailbox_key(address) in self._mailbox_keys
 
     @cached_property
     def _mailbox_keys(self) -> frozenset[str]:
@@ -161,16 +223,28 @@ class Certificate:
         return self.subject_encoded == other.issuer_encoded and (not theirs or not ours or theirs == ours)
 
 
-@lru_cache(maxsize=1024)
-def same_mailbox_key(address: str) -> str:
-    """What two spellings of one mailbox have in common: letter case folded, the domain in A-labels."""
-    local, _, domain = address.rpartition("@")
-    with suppress(UnicodeError):  # what is no IDN is compared as it stands
-        encoded = domain.encode("idna")
-        # IDNA 2003 makes "ss" of a sharp s, which is another domain today (RFC 5894, 7.2).
-        if encoded.decode("idna").casefold() == domain.casefold() or domain.isascii():
-            domain = encoded.decode()
-    return f"{local}@{domain}".casefold()
+def same_name(one: bytes, other: bytes) -> bool:
+    """Whether two DER distinguished names are the same, in whatever string types and letter case (RFC 5280, 7.1)."""
+    if one == other:
+        return True
+    if max(len(one), len(other)) > _LARGEST_NAME:
+        return False
+    try:
+        return bool(asn1.Name.load(one, strict=True) == asn1.Name.load(other, strict=True))
+    except _GARBAGE:
+        return False
+
+
+def certificate_of(encoded: bytes) -> Certificate:
+    """A certificate, read once for as long as it is among the latest.
+
+    Raises:
+        InvalidCertificateError: it is none.
+    """
+    return _certificate_of(encoded) if len(encoded) <= _LARGEST_KEPT else Certificate(encoded)
+
+
+_certificate_of = lru_cache(maxsize=512)(Certificate)
 
 
 def load_certificates(data: bytes) -> list[Certificate]:
@@ -206,16 +280,30 @@ def chain_of(leaf: Certificate, pool: list[Certificate]) -> tuple[Certificate, .
 
 
 def _mailboxes(names: Any, subject: Any) -> Iterator[str]:  # noqa: ANN401 - asn1crypto has no types
-    """The mailboxes of the SAN; those of the DN only where there is no SAN (RFC 8550, 3)."""
+    """The mailboxes of the SAN; those of the DN only where there is no SAN (RFC 8550, 3). What is none is left out."""
     if names is None:
-        for name_set in subject.chosen:
-            yield from (str(part["value"].native) for part in name_set if part["type"].native == "email_address")
-        return
-    for general_name in names:
-        if general_name.name == "rfc822_name":
-            yield general_name.chosen.contents.decode("ascii")  # asn1crypto would read the domain by IDNA 2003
-        elif general_name.name == "other_name" and general_name.chosen["type_id"].dotted == _SMTP_UTF8_MAILBOX:
-            yield str(general_name.chosen["value"].parsed.native)
+        values = (part["value"] for names in subject.chosen for part in names if part["type"].native == "email_address")
+        found = [_text(value, "ascii") for value in values]
+    else:
+        found = [_san_mailbox(general_name) for general_name in names]
+    yield from (mailbox for mailbox in found if mailbox is not None and is_mailbox(mailbox))
+
+
+def _san_mailbox(general_name: Any) -> str | None:  # noqa: ANN401 - the same
+    if general_name.name == "rfc822_name":
+        return _text(general_name.chosen, "ascii")
+    if general_name.name == "other_name" and general_name.chosen["type_id"].dotted == _SMTP_UTF8_MAILBOX:
+        value = general_name.chosen["value"].parsed
+        return _text(value, "utf-8") if isinstance(value, core.UTF8String) else None
+    return None
+
+
+def _text(value: Any, encoding: str) -> str | None:  # noqa: ANN401 - the same
+    """The text of a string as it stands: asn1crypto would read the domain of a mailbox by IDNA 2003."""
+    try:
+        return str(value.contents, encoding)
+    except UnicodeDecodeError:
+        return None
 
 
 def _time(value: Any) -> datetime:  # noqa: ANN401 - the same
@@ -255,10 +343,12 @@ def _key_algorithm(info: Any) -> KeyAlgorithm:  # noqa: ANN401 - asn1crypto has 
             parameters = info["algorithm"]["parameters"]
             named = parameters.chosen.dotted if parameters.name == "named" else ""
             curve = next((curve for curve in Curve if curve.oid == named), None)
-            return KeyAlgorithm(KeyKind.EC, curve.bits if curve else 0, curve)
-        case "1.3.101.112":
-            return KeyAlgorithm(KeyKind.ED25519, 256)
-        case "1.3.101.110":
-            return KeyAlgorithm(KeyKind.X25519, 256)
+            if curve is None:
+                variant, bits = _OTHER_CURVES.get(named, ("", 0))
+                return KeyAlgorithm(KeyKind.EC, bits, variant=variant)
+            return KeyAlgorithm(KeyKind.EC, curve.bits, curve)
+        case "1.2.840.10040.4.1":  # parameters may be inherited from the issuer (RFC 3279, 2.3.2)
+            parameters = info["algorithm"]["parameters"].native
+            return KeyAlgorithm(KeyKind.DSA, parameters["p"].bit_length() if parameters else 0)
         case _:
-            return KeyAlgorithm(KeyKind.OTHER)
+            return _BARE_KEYS.get(oid, KeyAlgorithm(KeyKind.OTHER))

@@ -10,7 +10,7 @@ from enum import Enum
 from statistics import median
 from typing import TYPE_CHECKING
 
-from smime_agent import api
+from smime_agent.api import signing
 from smime_agent.tokens import module as modules
 from tests.bench import bare_loop, measure
 from tests.bench.setting import EC_ADDRESS, RSA_ADDRESS, smime_agent
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from smime_agent.api import OpenToken
+    from smime_agent.api.signing import OpenToken
     from tests.bench.setting import Setting
 
 MIB = 1 << 20
@@ -115,8 +115,8 @@ def _rates(setting: Setting, size: Size, token: OpenToken, key: _Key) -> Iterato
     bare = bare_loop.BareLoop(session, key.kind, size.mails)
 
     def library() -> None:
-        for result in api.sign_all(mails, token):
-            assert isinstance(result, api.Signed)
+        for result in signing.sign_all(mails, token):
+            assert isinstance(result, signing.Signed)
             bytes(result)
 
     seconds = measure.in_turns(

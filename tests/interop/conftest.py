@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from smime_agent.api import SignOptions, logged_in, sign
+from smime_agent.api.signing import SignOptions, logged_in, sign
 from smime_agent.x509 import Certificate
 from tests.interop.book import Book
 from tests.interop.judges import TOOLS, UNABLE, Case, Form, Judge
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smime_agent.algorithms import KeyType
-    from smime_agent.api import OpenToken
+    from smime_agent.api.signing import OpenToken
     from tests.support.ca import Authority
     from tests.support.softhsm import SoftHsm
 

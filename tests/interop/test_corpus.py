@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smime_agent.algorithms import KeyType
-from smime_agent.api import Format, SignOptions, sign
+from smime_agent.api.signing import Format, SignOptions, sign
 from tests.interop.book import Book
 from tests.interop.corpus import CORPUS, attachment_of_25_megabytes
 from tests.interop.extractor import NotSignedError

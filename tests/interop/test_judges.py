@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smime_agent.algorithms import KeyType
-from smime_agent.api import SignOptions, sign
+from smime_agent.api.signing import SignOptions, sign
 from tests.interop.judges import Case, Form, Judge, Refused
 from tests.interop.tampering import CONTENT, MAIL, resigned, rewritten
 from tests.support.ca import Authority

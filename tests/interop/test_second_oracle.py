@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from smime_agent.algorithms import Digest, KeyType, Padding
-from smime_agent.api import Format, SignOptions, sign
+from smime_agent.api.signing import Format, SignOptions, sign
 from smime_agent.tokens.private_key import private_key
 from tests.interop.book import check_signature, single_values
 from tests.interop.corpus import HELLO

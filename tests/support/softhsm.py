@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
 from smime_agent.algorithms import KeyType, KeyUsage
-from smime_agent.api import OpenToken, logged_in
+from smime_agent.api.signing import OpenToken, logged_in
 from smime_agent.keys import Pin
 from smime_agent.tokens import module as modules
 from smime_agent.tokens.provision import generate_key, init_token, set_user_pin, store_certificate

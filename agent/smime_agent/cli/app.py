@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 #: The commands in the order in which they are listed, each with the module that holds its Typer app.
 COMMANDS = {
     "sign": "sign",
+    "verify": "verify",
     "token": "token",
     "key": "key",
     "cert": "cert",
@@ -84,7 +85,7 @@ def root(
         ),
     ] = None,
 ) -> None:
-    """Sign mail with a key that never leaves its smart card or HSM.
+    """Sign mail with a key that never leaves its smart card or HSM, and verify what others signed.
 
     What a person reads goes to standard error, results go to standard output or to -o FILE.
     """

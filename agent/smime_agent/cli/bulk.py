@@ -9,15 +9,16 @@ from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smime_agent import api
-from smime_agent.api import Format
+from smime_agent.api import signing
+from smime_agent.api.signing import Format
 from smime_agent.cli import ui
+from smime_agent.cli.messages import expanded
 from smime_agent.errors import FileError, SmimeAgentError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from smime_agent.api import OpenToken, Signed, SignOptions
+    from smime_agent.api.signing import OpenToken, Signed, SignOptions
     from smime_agent.cli.options import Access
 
 
@@ -65,7 +66,10 @@ def plan_jobs(messages: Sequence[Path], folder: Path, options: SignOptions) -> l
         UsageError: there is none, two would have one name, or a result would overwrite a message.
     """
     suffix = "" if options.form is Format.SMIME else ".p7m" if options.opaque else ".p7s"
-    jobs = [Job(path, folder / (path.name + suffix)) for path in _expanded(messages)]
+    if any(str(path) == "-" for path in messages):
+        msg = "standard input has no name to write its result under"
+        raise UsageError(msg, hint="leave --output-dir out, or name files")
+    jobs = [Job(path, folder / (path.name + suffix)) for path in expanded(messages)]
     if not jobs:
         msg = "there is no message to sign"
         raise UsageError(msg, hint="name mails, or a folder that holds some")
@@ -101,7 +105,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def sign_jobs(token: OpenToken, options: SignOptions, jobs: Iterable[Job]) -> Iterator[Outcome]:
     """Sign one after the other. Once the token or the PIN fails, the rest is not tried."""
     ours, theirs = tee(jobs)
-    results = api.sign_all((job.message for job in theirs), token, options)
+    results = signing.sign_all((job.message for job in theirs), token, options)
     return (_written(job, result) for job, result in zip(ours, results, strict=True))
 
 
@@ -113,23 +117,6 @@ def _written(job: Job, result: Signed | SmimeAgentError) -> Outcome:
     except SmimeAgentError as error:
         return Outcome(job, error.exit_code, str(error), error.hint)
     return Outcome(job, notes=result.notes)
-
-
-def _expanded(messages: Sequence[Path]) -> Iterator[Path]:
-    for path in messages:
-        if str(path) == "-":
-            msg = "standard input has no name to write its result under"
-            raise UsageError(msg, hint="leave --output-dir out, or name files")
-        if not path.is_dir():
-            yield path
-            continue
-        folders = [path / name for name in ("new", "cur") if (path / name).is_dir()] or [path]  # a Maildir has both
-        try:
-            inside = [found for folder in folders for found in folder.iterdir()]
-        except OSError as error:
-            msg = f"cannot read {path}: {error.strerror}"
-            raise FileError(msg) from error
-        yield from sorted(found for found in inside if not found.name.startswith(".") and found.is_file())
 
 
 def _make_folder(folder: Path) -> None:

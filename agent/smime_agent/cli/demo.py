@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smime_agent import api
 from smime_agent.algorithms import KeyType, KeyUsage
+from smime_agent.api import signing
 from smime_agent.cli import ui
 from smime_agent.cli.guard import guard
 from smime_agent.errors import FileError, ModuleLoadError
@@ -90,8 +90,8 @@ def _show(folder: Path) -> None:
         _enrol(session, ca)
     ui.out("2. A key pair was made on it. The token signed a certificate request, and a CA made up for")
     ui.out(f"   the occasion answered with a certificate for {_ALICE}.")
-    with api.logged_in(TokenSession(token, prompter)) as opened:
-        signed = api.sign(_MAIL, opened)
+    with signing.logged_in(TokenSession(token, prompter)) as opened:
+        signed = signing.sign(_MAIL, opened)
         mail = bytes(signed)
     (folder / "signed.eml").write_bytes(mail)
     (folder / "ca.pem").write_bytes(ca.pem)

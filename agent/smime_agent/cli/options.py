@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smime_agent.api import logged_in
+from smime_agent.api.signing import logged_in
 from smime_agent.certificates.chains import stored_chain
 from smime_agent.cli import ui
 from smime_agent.cli.guard import guard
@@ -20,7 +20,7 @@ from smime_agent.tokens.token import Search
 from smime_agent.tokens.uri import SCHEME
 
 if TYPE_CHECKING:
-    from smime_agent.api import OpenToken, SignOptions
+    from smime_agent.api.signing import OpenToken, SignOptions
     from smime_agent.keys import Pin, PinRequest, Prompter
 
 TokenOption = Annotated[

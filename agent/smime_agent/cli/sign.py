@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from smime_agent import api
 from smime_agent.algorithms import Digest, Padding
-from smime_agent.api import Format, SignOptions
+from smime_agent.api import signing
+from smime_agent.api.signing import Format, SignOptions
 from smime_agent.cli import ui
 from smime_agent.cli.options import (
     Access,
@@ -93,9 +93,9 @@ def _sign_one(access: Access, options: SignOptions, message: Path | None, output
     if output is not None:
         refuse_same_file(Path("/dev/stdin") if message is None or str(message) == "-" else message, output)
     with open_source(message) as source:
-        prepared = api.prepare(source, options)
+        prepared = signing.prepare(source, options)
         with access.open() as token:
-            signed = api.sign_prepared(prepared, token, options)
+            signed = signing.sign_prepared(prepared, token, options)
             for text in signed.notes:
                 ui.warning(text)
             write_result(signed.chunks, output)

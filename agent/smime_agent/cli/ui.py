@@ -102,8 +102,14 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         """Wipe the bar."""
+        self.pause()
+
+    def pause(self) -> None:
+        """Wipe the bar, for a line to be written; the next step shows it again."""
         if self._live and self._shown >= 0:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            self._shown = -1
+            with suppress(OSError):
+                print("\r\033[K", end="", file=sys.stderr, flush=True)
 
     def step(self) -> None:
         """One more is done."""

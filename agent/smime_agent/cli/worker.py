@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smime_agent.algorithms import Digest, Padding
-from smime_agent.api import Format, OpenToken, SignOptions, open_token
+from smime_agent.api.signing import Format, OpenToken, SignOptions, open_token
 from smime_agent.certificates.chains import stored_chain
 from smime_agent.cli import ui
 from smime_agent.cli.bulk import NO_JOB, Job, Outcome, sign_jobs

@@ -23,7 +23,7 @@ from smime_agent.errors import PinError, TokenError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from smime_agent.api import SignOptions
+    from smime_agent.api.signing import SignOptions
     from smime_agent.cli.options import Access
 
 _AHEAD = 8  # jobs that a worker has before it has answered the first: it never waits for the parent

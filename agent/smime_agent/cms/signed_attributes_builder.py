@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from smime_agent import der
+from smime_agent.cms import oids
 from smime_agent.keys import ToBeSigned
 
 if TYPE_CHECKING:
@@ -14,16 +15,6 @@ if TYPE_CHECKING:
     from smime_agent.algorithms import SignatureScheme
     from smime_agent.keys import Identity
     from smime_agent.x509 import Certificate
-
-ID_DATA = "1.2.840.113549.1.7.1"
-
-_CONTENT_TYPE = "1.2.840.113549.1.9.3"
-_MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
-_SIGNING_TIME = "1.2.840.113549.1.9.5"
-_SMIME_CAPABILITIES = "1.2.840.113549.1.9.15"
-_CMS_ALGORITHM_PROTECTION = "1.2.840.113549.1.9.52"
-_ENCRYPTION_KEY_PREFERENCE = "1.2.840.113549.1.9.16.2.11"
-_SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47"
 
 #: What an answer may be encrypted with, most wanted first. Parameters are absent (RFC 8551, 2.5.2; RFC 3565, 5.1).
 _CONTENT_ENCRYPTION = (
@@ -48,14 +39,14 @@ class SignedAttributesBuilder:
     def __init__(self, identity: Identity, scheme: SignatureScheme) -> None:
         """Prepare for messages signed by ``identity`` with ``scheme``."""
         self._constant = [
-            attribute(_CONTENT_TYPE, der.object_identifier(ID_DATA)),
-            attribute(_SMIME_CAPABILITIES, der.sequence(*map(der.algorithm, _CONTENT_ENCRYPTION))),
-            attribute(_SIGNING_CERTIFICATE_V2, _signing_certificate_v2(identity.certificate)),
-            attribute(_CMS_ALGORITHM_PROTECTION, _cms_algorithm_protection(scheme)),
+            attribute(oids.CONTENT_TYPE, der.object_identifier(oids.ID_DATA)),
+            attribute(oids.SMIME_CAPABILITIES, der.sequence(*map(der.algorithm, _CONTENT_ENCRYPTION))),
+            attribute(oids.SIGNING_CERTIFICATE_V2, _signing_certificate_v2(identity.certificate)),
+            attribute(oids.CMS_ALGORITHM_PROTECTION, _cms_algorithm_protection(scheme)),
         ]
         if identity.encryption_certificate is not None:  # RFC 8551, 2.5.3: when it is another than the signer's
             preference = der.context(0, _issuer_and_serial_contents(identity.encryption_certificate))
-            self._constant.append(attribute(_ENCRYPTION_KEY_PREFERENCE, preference))
+            self._constant.append(attribute(oids.ENCRYPTION_KEY_PREFERENCE, preference))
         self._frame: tuple[datetime, bytes, bytes] | None = None
 
     def encode(self, digest: bytes, at: datetime) -> ToBeSigned:
@@ -67,7 +58,7 @@ class SignedAttributesBuilder:
 
     def _framed(self, length: int, at: datetime) -> tuple[bytes, bytes]:
         """What stands before the digest and after it: DER sorts the set by octets that come before the digest."""
-        place = attribute(_MESSAGE_DIGEST, der.octet_string(bytes(length)))
+        place = attribute(oids.MESSAGE_DIGEST, der.octet_string(bytes(length)))
         before, _, after = der.set_of([*self._constant, _signing_time(at), place]).partition(place)
         return before + place[:-length], after
 
@@ -82,7 +73,7 @@ def _issuer_and_serial_contents(certificate: Certificate) -> bytes:
 
 
 def _signing_time(at: datetime) -> bytes:
-    return attribute(_SIGNING_TIME, der.time(at))
+    return attribute(oids.SIGNING_TIME, der.time(at))
 
 
 def _signing_certificate_v2(certificate: Certificate) -> bytes:

@@ -20,7 +20,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from smime_agent import der
-from smime_agent.cms.signed_attributes_builder import ID_DATA, issuer_and_serial_number
+from smime_agent.cms import oids
+from smime_agent.cms.signed_attributes_builder import issuer_and_serial_number
 from smime_agent.keys import ToBeSigned
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from smime_agent.algorithms import SignatureScheme
     from smime_agent.keys import Identity
 
-_SIGNED_DATA = der.object_identifier("1.2.840.113549.1.7.2")
-_DATA = der.object_identifier(ID_DATA)
+_SIGNED_DATA = der.object_identifier(oids.ID_SIGNED_DATA)
+_DATA = der.object_identifier(oids.ID_DATA)
 _VERSION = der.integer(1)  # the signer is named by issuer and serial number, the content is id-data
 
 

@@ -1,4 +1,4 @@
-"""The addresses in a field such as From: addr-specs only, by the grammar of RFC 5322, 3.4, and RFC 6532, 3.2.
+"""The mailboxes in a field such as From, by the grammar of RFC 5322, 3.4 and 4.4, and RFC 6532, 3.2.
 
 The standard library's parser would do, but it takes 20 ms to import and raises errors of its own on broken fields.
 """
@@ -6,22 +6,52 @@ The standard library's parser would do, but it takes 20 ms to import and raises 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-
-from smime_agent.mime.fields import without_comments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TOKEN: Final = re.compile(
-    r'(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<literal>\[[^][\\]*\])|(?P<special>[<>,;:@.])|(?P<atom>[^\s<>,;:@."[\]\\()]+)'
+    r'(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<literal>\[[^][\\()]*\])|(?P<special>[<>,;:@.])|(?P<atom>[^\s<>,;:@."[\]\\()]+)'
     r'|(?P<open>"[\s\S]*)|(?P<bad>\S)',  # a string that never ends is looked at once
     re.DOTALL,
 )
+QUOTED_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_IN_COMMENT: Final = re.compile(r"\\.|[()]", re.DOTALL)
 _KEPT: Final = 1000
 _QUOTED_PAIR: Final = re.compile(r"(?s)\\(.)")
 _DOT_ATOM: Final = re.compile(r'[^\s<>,;:@"[\]\\().]+(?:\.[^\s<>,;:@"[\]\\().]+)*')
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxText:
+    """One element of an address list: its tokens and comments, and the addr-spec if it has one.
+
+    ``phrase`` is what stands before "<", without comments; ``raw`` is all of it; ``group`` is the name of the group it
+    is in: all three as they stand.
+    """
+
+    tokens: tuple[str, ...]
+    comments: tuple[str, ...]
+    phrase: str
+    address: str | None
+    raw: str
+    group: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing stands between two commas, which is obsolete and harmless (RFC 5322, 4.4)."""
+        return not self.tokens and not self.comments
+
+
+@dataclass(frozen=True, slots=True)
+class AddressList:
+    """All elements of an address list, and the names of its groups as they stand, also of those that are empty."""
+
+    mailboxes: tuple[MailboxText, ...]
+    groups: tuple[str, ...]
 
 
 def addr_specs(value: bytes) -> list[str]:
@@ -33,27 +63,104 @@ def addr_specs(value: bytes) -> list[str]:
     return list(_addr_specs(value) if len(value) <= _KEPT else _addr_specs.__wrapped__(value))
 
 
+def address_list(value: bytes) -> AddressList:
+    """Everything in an unfolded address list, also what is malformed; octets that are no UTF-8 are surrogates."""
+    mailboxes: list[MailboxText] = []
+    groups: list[str] = []
+    text = value.decode("utf-8", "surrogateescape")
+    for element in _elements(text):
+        if element.opens_group:
+            groups.append(text[element.start : element.end].strip())
+            continue
+        mailbox = MailboxText(
+            tuple(element.tokens),
+            tuple(text[start:end] for start, end in element.comments),
+            element.phrase(text),
+            _addr_spec(element.tokens),
+            text[element.start : element.end].strip(),
+            groups[-1] if element.in_group else None,
+        )
+        if not mailbox.is_empty:
+            mailboxes.append(mailbox)
+    return AddressList(tuple(mailboxes), tuple(groups))
+
+
 @lru_cache(maxsize=128)  # the mails of one run have few senders
 def _addr_specs(value: bytes) -> tuple[str, ...]:
-    text = without_comments(value).decode("utf-8", "surrogateescape")
-    return tuple(address for mailbox in _mailboxes(text) if (address := _addr_spec(mailbox)))
+    text = value.decode("utf-8", "surrogateescape")
+    elements = (element.tokens for element in _elements(text) if not element.opens_group)
+    return tuple(address for tokens in elements if (address := _addr_spec(tokens)))
 
 
-def _mailboxes(text: str) -> Iterator[list[str]]:
-    """The tokens of each mailbox, without the display names of groups."""
-    mailbox: list[str] = []
+class _Element:
+    """What stands between two separators of an address list."""
+
+    __slots__ = ("angle", "comments", "end", "in_group", "opens_group", "start", "tokens")
+
+    def __init__(self, start: int, *, in_group: bool) -> None:
+        self.tokens: list[str] = []
+        self.comments: list[tuple[int, int]] = []
+        self.start = self.end = self.angle = start
+        self.opens_group = False
+        self.in_group = in_group
+
+    def phrase(self, text: str) -> str:
+        """What stands before "<", with a blank for each comment."""
+        pieces = []
+        position = self.start
+        for start, end in self.comments:
+            if start < self.angle:
+                pieces.append(text[position:start])
+                position = end
+        pieces.append(text[position : self.angle])
+        return " ".join(pieces).strip()
+
+
+def _elements(text: str) -> Iterator[_Element]:
+    """The elements of an address list; the name of a group is one that ``opens_group``."""
+    element = _Element(0, in_group=False)
     in_angle = False
-    for match in _TOKEN.finditer(text):
-        token = match.group()
+    for start, token in _tokens(text):
+        if token[0] == "(" and len(token) > 1:
+            element.comments.append((start, start + len(token)))
+            continue
+        if token == "<" and "<" not in element.tokens:  # noqa: S105 - no secret
+            element.angle = start
         in_angle = token == "<" or (in_angle and token != ">")  # noqa: S105 - no secret
-        if token in {",", ";"} and not in_angle:
-            yield mailbox
-            mailbox = []
-        elif token == ":" and not in_angle:  # noqa: S105 - no secret
-            mailbox = []  # what went before is the name of a group
-        else:
-            mailbox.append(token)
-    yield mailbox
+        if in_angle or token not in {",", ";", ":"}:
+            element.tokens.append(token)
+            continue
+        element.end = start
+        element.opens_group = token == ":"  # noqa: S105 - no secret
+        yield element
+        element = _Element(start + 1, in_group=element.opens_group or (element.in_group and token == ","))  # noqa: S105
+    element.end = len(text)
+    yield element
+
+
+def _tokens(text: str) -> Iterator[tuple[int, str]]:
+    """Each token and where it stands; a comment is one (RFC 5322, 3.2.2)."""
+    position = 0
+    closed = True
+    while match := _TOKEN.search(text, position):
+        token = match.group()
+        end = match.end()
+        if token == "(" and closed:  # noqa: S105 - no secret
+            after = _comment_end(text, end)
+            closed = after is not None  # what never ends is no comment, and is looked at once
+            if after is not None:
+                token, end = text[match.start() : after], after
+        yield match.start(), token
+        position = end
+
+
+def _comment_end(text: str, position: int) -> int | None:
+    depth = 1
+    for match in _IN_COMMENT.finditer(text, position):
+        depth += {"(": 1, ")": -1}.get(match.group(), 0)
+        if depth == 0:
+            return match.end()
+    return None
 
 
 def _addr_spec(tokens: list[str]) -> str | None:
@@ -72,9 +179,16 @@ def _addr_spec(tokens: list[str]) -> str | None:
     return f"{local}@{domain}" if local and valid_domain else None
 
 
+def unquoted(token: str) -> str:
+    """A quoted string without its quotes and backslashes; another token as it is."""
+    if len(token) > 1 and token[0] == token[-1] == '"':
+        return _QUOTED_PAIR.sub(r"\1", token[1:-1])
+    return token
+
+
 def _local_part(tokens: list[str]) -> str | None:
     if len(tokens) == 1 and tokens[0].startswith('"'):
-        content = _QUOTED_PAIR.sub(r"\1", tokens[0][1:-1])
+        content = unquoted(tokens[0])
         return content if _DOT_ATOM.fullmatch(content) else tokens[0]
     return "".join(tokens) if _is_dot_atom(tokens) else None
 

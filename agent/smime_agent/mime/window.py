@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -10,12 +9,11 @@ from smime_agent.errors import InvalidMessageError
 from smime_agent.mime.fields import FIELDS, HEADER_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from smime_agent.source import Source
 
 # What may follow the boundary on its line: "--" and transport padding (RFC 2046, 5.1.1).
-_REST_OF_DELIMITER = re.compile(rb"(--)?([ \t]*)(\r?\n|\Z)")
 _REST_LIMIT: Final = 1000  # of padding
 _HEADER_GUESS: Final = 4096
 
@@ -38,21 +36,21 @@ class Delimiter:
 
 
 class Window:
-    """Looks at a source from a position that only moves forward, so that each octet is read about once."""
+    """Looks at a source up to ``end``, from a position that only moves forward: each octet is read about once."""
 
     __slots__ = ("_base", "_data", "_source", "size")
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, end: int | None = None) -> None:
         self._source = source
         self._base = 0
         self._data = b""
-        self.size = source.size
+        self.size = source.size if end is None else min(end, source.size)
 
     def _look(self, position: int, size: int) -> tuple[bytes, int]:
         """A block that holds ``size`` octets from ``position`` or all that is left, and the position in the block."""
         stop = min(position + size, self.size)
         if position < self._base or stop > self._base + len(self._data):
-            self._data = self._source.read(position, max(stop, position + self._source.CHUNK))
+            self._data = self._source.read(position, min(max(stop, position + self._source.CHUNK), self.size))
             self._base = position
         return self._data, position - self._base
 
@@ -81,15 +79,19 @@ class Window:
         Only lines that begin before ``stop`` are looked at; without a match it is the end of the source.
         """
         limit = self.size if stop is None else stop
-        prefixes = tuple([b"--" + boundary for boundary in boundaries])
-        line = self._next_line(start, limit, prefixes) if prefixes else limit
-        while line < limit:
-            # The outer delimiter also ends an inner multipart that was never closed.
-            for level, prefix in enumerate(prefixes):
-                found = self._delimiter(start, line, level, prefix)
+        if boundaries:
+            levels: dict[bytes, int] = {}
+            for level, boundary in enumerate(boundaries):
+                # The outer delimiter also ends an inner multipart that was never closed.
+                levels.setdefault(boundary, level)
+            mark = b"--" + _common_start(min(levels), max(levels))
+            longest = max(map(len, levels))
+            line = self._next_line(start, limit, mark)
+            while line < limit:
+                found = self._delimiter(start, line, levels, longest)
                 if found is not None:
                     return found
-            line = self._next_line(line + 1, limit, prefixes)
+                line = self._next_line(line + 1, limit, mark)
         return Delimiter(self.size, self.size, self.size)
 
     def ending(self, start: int, delimiter: Delimiter) -> Delimiter:
@@ -102,40 +104,57 @@ class Window:
         before = self._source.read(max(start, line - 2), line)
         return line - (2 if before == b"\r\n" else 1 if before.endswith(b"\n") else 0)
 
-    def _next_line(self, position: int, limit: int, prefixes: tuple[bytes, ...]) -> int:
-        """The next line that begins with one of the prefixes, at ``position`` if a line begins there."""
-        longest = max(map(len, prefixes))
+    def _next_line(self, position: int, limit: int, mark: bytes) -> int:
+        """The next line that begins with ``mark``, at ``position`` if a line begins there."""
+        size = len(mark)
         while position < limit:
             # The octet before tells whether a line begins here.
-            data, _ = self._look(max(position - 1, 0), longest + 1)
+            data, _ = self._look(max(position - 1, 0), size + 1)
             offset = position - self._base
-            if (position == 0 or data.startswith(b"\n", offset - 1)) and data.startswith(prefixes, offset):
+            if data.startswith(mark, offset) and (position == 0 or data.startswith(b"\n", offset - 1)):
                 return position
-            found = data.find(b"\n--", offset)
-            while found >= 0 and not data.startswith(prefixes, found + 1):
-                found = data.find(b"\n--", found + 3)
+            found = data.find(b"\n" + mark, offset)
             if found >= 0:
                 return self._base + found + 1
             end = self._base + len(data)
             if end >= self.size:
                 break
-            position = max(position + 1, end - longest)  # where a prefix may be cut off
+            position = max(position + 1, end - size)  # where a mark may be cut off
         return limit
 
-    def _delimiter(self, start: int, line: int, level: int, prefix: bytes) -> Delimiter | None:
-        size = len(prefix) + _REST_LIMIT
-        data, offset = self._look(line, size)
-        if not data.startswith(prefix, offset):
+    def _delimiter(self, start: int, line: int, levels: Mapping[bytes, int], longest: int) -> Delimiter | None:
+        """The delimiter that this line is: one look-up, however many boundaries there are."""
+        reach = 2 + longest + _REST_LIMIT
+        data, offset = self._look(line, reach)
+        end = data.find(b"\n", offset, offset + reach)
+        terminated = end >= 0
+        if terminated:
+            text = data[offset + 2 : end].removesuffix(b"\r")
+        elif self._base + len(data) == self.size and len(data) - offset <= reach:
+            end = len(data)
+            text = data[offset + 2 :]
+        else:
             return None
-        rest = _REST_OF_DELIMITER.match(data, offset + len(prefix), offset + size)
-        if rest is None or not (rest.group(3) or self._base + rest.end() == self.size):
+        boundary = text.rstrip(b" \t")
+        level = levels.get(boundary)
+        opened = level
+        if boundary.endswith(b"--"):
+            closed = levels.get(boundary[:-2])
+            level = closed if level is None or (closed is not None and closed < level) else level
+        if level is None:
             return None
         return Delimiter(
             start=self._line_break(start, line),
             line=line,
-            stop=self._base + rest.end(),
+            stop=self._base + end + terminated,
             level=level,
-            closing=rest.group(1) is not None,
-            padded=rest.group(2) != b"",
-            terminated=rest.group(3) != b"",
+            closing=level != opened,
+            padded=len(boundary) < len(text),
+            terminated=terminated,
         )
+
+
+def _common_start(first: bytes, last: bytes) -> bytes:
+    """What the first and the last in order, and so all between them, begin with."""
+    size = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    return first[:size]

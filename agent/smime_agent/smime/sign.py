@@ -1,4 +1,4 @@
-"""The roads. Each reads once, from top to bottom, like its paragraph in the standard."""
+"""Sign: the mail split, its entity digested, the attributes signed by the key, the mail assembled."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The library: tokens opened, mails signed. Here the clock, randomness, the keyring and the roads meet.
-
-The command line stands on the same functions as any other application.
-"""
+"""Sign with a token that was opened: one message, or many in one login."""
 
 from __future__ import annotations
 
@@ -11,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from smime_agent import mime, smime
+from smime_agent.api.content import open_content
 from smime_agent.errors import MechanismError, NoKeyError, PinError, PinUnavailableError, SmimeAgentError, TokenError
 from smime_agent.files import write_file
 from smime_agent.keyring import TokenKeyring
@@ -27,9 +24,11 @@ from smime_agent.tokens.token import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from smime_agent.algorithms import Digest, Padding
+    from smime_agent.api.content import Content
     from smime_agent.keys import PinRequest, Prompter
     from smime_agent.tokens.signer import TokenSigner
     from smime_agent.tokens.token import TokenInfo
@@ -62,8 +61,6 @@ class SignOptions:
 
 
 _DEFAULTS = SignOptions()
-#: What can be signed. A path or a stream is read as its octets are needed.
-Content = bytes | Path | BinaryIO | Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +191,7 @@ def sign(
         TokenError, PinError: from the token.
         FileError: it cannot be read.
     """
-    source = _source(message)
+    source = open_content(message)
     try:
         signed = sign_prepared(prepare(source, options), token, options, at=at)
     except BaseException:
@@ -235,7 +232,7 @@ def prepare(message: Content, options: SignOptions) -> mime.Message | Source:
         AlreadySignedError: it carries a signature.
         FileError: it cannot be read.
     """
-    source = _source(message)
+    source = open_content(message)
     if options.form is not Format.SMIME:
         return source
     mail = mime.split(source)
@@ -275,16 +272,6 @@ def _closing(chunks: Iterator[bytes], source: Source) -> Iterator[bytes]:
     """The chunks; whoever opened the source closes it after the last."""
     with source:
         yield from chunks
-
-
-def _source(message: Content) -> Source:
-    if isinstance(message, Source):
-        return message
-    if isinstance(message, bytes):
-        return Source.from_bytes(message)
-    if isinstance(message, Path):
-        return Source.from_path(message)
-    return Source.from_file(message) if message.seekable() else Source.from_stream(message)
 
 
 def _now() -> datetime:

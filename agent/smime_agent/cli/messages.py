@@ -1,0 +1,30 @@
+"""Which messages a command line names: files, folders of files, Maildirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smime_agent.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+def expanded(messages: Sequence[Path]) -> Iterator[Path]:
+    """Each file, and in the place of each folder the files in it, by name; of a Maildir those in ``new`` and ``cur``.
+
+    Raises:
+        FileError: a folder cannot be read.
+    """
+    for path in messages:
+        if not path.is_dir():
+            yield path
+            continue
+        folders = [path / name for name in ("new", "cur") if (path / name).is_dir()] or [path]  # a Maildir has both
+        try:
+            inside = [found for folder in folders for found in folder.iterdir()]
+        except OSError as error:
+            msg = f"cannot read {path}: {error.strerror}"
+            raise FileError(msg) from error
+        yield from sorted(found for found in inside if not found.name.startswith(".") and found.is_file())

@@ -1,0 +1,74 @@
+"""Encoded words (RFC 2047), read as leniently as the most lenient mail program reads them."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import Final
+
+_START: Final = re.compile(r"=\?([A-Za-z0-9_.:+-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([bBqQ])\?")
+_NOT_BLANK: Final = re.compile(r"\S*")
+_WORD_LIMIT: Final = 1000  # in one text
+_NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]")
+# Codecs of the standard library that are text, and that no mail program knows as a charset.
+_NO_CHARSETS: Final = ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined")
+
+
+def decoded(text: str) -> str:
+    """The text with each encoded word replaced by what it stands for, wherever it stands and however it ends.
+
+    White space between two of them goes (RFC 2047, 6.2). What is not known as a charset is read as Latin-1.
+    """
+    if "=?" not in text:
+        return text
+    out: list[str] = []
+    pending: tuple[str, bytes] | None = None  # neighbours of one charset may share a character
+    position = 0
+    for _ in range(_WORD_LIMIT):
+        match = _START.search(text, position)
+        if match is None:
+            break
+        between = text[position : match.start()]
+        end, position = _word_end(text, match.end())
+        charset, octets = match[1].lower(), _octets(match[2], text[match.end() : end])
+        if pending is not None and not between.strip() and pending[0] == charset:
+            pending = (charset, pending[1] + octets)
+            continue
+        out.append(_text(pending))
+        if pending is None or between.strip():
+            out.append(between)
+        pending = (charset, octets)
+    out.append(_text(pending))
+    out.append(text[position:])
+    return "".join(out)
+
+
+def _word_end(text: str, start: int) -> tuple[int, int]:
+    """Where the encoded text ends, and where what follows begins; a word that never ends goes on to a blank."""
+    end = text.find("?=", start)
+    if end >= 0:
+        return end, end + 2
+    match = _NOT_BLANK.match(text, start)
+    end = match.end() if match else start
+    return end, end
+
+
+def _octets(encoding: str, text: str) -> bytes:
+    raw = text.encode("utf-8", "surrogateescape")
+    if encoding in "qQ":
+        return binascii.a2b_qp(raw.replace(b" ", b"_"), header=True)
+    symbols = _NOT_BASE64.sub(b"", raw)
+    symbols = symbols[: len(symbols) - (len(symbols) % 4 == 1)]
+    return binascii.a2b_base64(symbols + b"=" * (-len(symbols) % 4))
+
+
+def _text(word: tuple[str, bytes] | None) -> str:
+    if word is None:
+        return ""
+    charset, octets = word
+    if charset.replace("-", "_") not in _NO_CHARSETS:
+        try:
+            return octets.decode(charset, "replace")
+        except (LookupError, ValueError):  # ValueError covers UnicodeError
+            pass
+    return octets.decode("latin-1")

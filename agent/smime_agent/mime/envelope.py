@@ -1,0 +1,245 @@
+"""Where a cryptographic layer is, and which octets a clear signature is over (RFC 1847, 2.1; RFC 8551, 3; RFC 9787).
+
+What is verified must be what is shown. So there is one reading of a multipart/signed, and where mail programs would
+see other parts than these it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from smime_agent.mime.fields import field_name, parse_parameterized
+from smime_agent.mime.layout import Span
+from smime_agent.mime.part import Part, malformed, read_part, read_protected, refuse_ambiguous
+from smime_agent.mime.transfer import canonical_lines
+from smime_agent.mime.window import Window
+from smime_agent.verdict import UntrustworthyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smime_agent.source import Source
+
+PKCS7_SIGNATURE: Final = frozenset({b"application/pkcs7-signature", b"application/x-pkcs7-signature"})
+_CMS: Final = frozenset(
+    {b"application/pkcs7-mime", b"application/x-pkcs7-mime", b"application/cms", *PKCS7_SIGNATURE}  # RFC 7193
+)
+_CMS_NAMES: Final = (b".p7m", b".p7s", b".p7z", b".p7c")  # RFC 8551, 3.2.1
+_IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
+# RFC 2046, 5.1.1 has 70 of fewer characters; more stand between quotes in real mail. One parameter, in one piece:
+# RFC 2231 sections, backslashes and comments are read differently.
+_BOUNDARY_PARAMETER: Final = re.compile(
+    rb';\s*boundary\s*=\s*(?:"(?P<quoted>[ !#-\[\]-~]+)"|(?P<token>[!#-\'*+./0-9:=?A-Z^-z{|}~-]+))\s*(?:;|\Z)',
+    re.IGNORECASE,
+)
+_BOUNDARY_NAME: Final = re.compile(rb"[;\s]boundary\s*(?:\*[0-9]{0,9}\*?\s*)?=", re.IGNORECASE)
+_BOUNDARY_LIMIT: Final = 200
+_REST_OF_DELIMITER: Final = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
+_REST_LIMIT: Final = 1000  # of padding
+_BLOCK: Final = 1024 * 1024
+# Some programs end a line at one of these.
+_OTHER_LINE_ENDS: Final = b"\r\v\f\x1c\x1d\x1e\x85\0"
+
+
+class LayerKind(Enum):
+    """What protects an entity."""
+
+    CLEAR_SIGNED = "multipart/signed"
+    CMS = "cms"  # what is in it decides: signed, encrypted, compressed, certificates only
+    OTHER_PROTECTION = "other protection"  # OpenPGP and its like
+
+
+@dataclass(frozen=True, slots=True)
+class ClearSigned:
+    """A multipart/signed: the span that is signed, and the part that holds the signature.
+
+    ``preamble`` and ``epilogue``: something other than white space stands before the first part, or after the last.
+    ``closed``: the closing delimiter is there; it is missing where a mail was cut off.
+    """
+
+    part: Part
+    content: Span
+    signature: Part
+    preamble: bool
+    epilogue: bool
+    closed: bool
+
+    def content_chunks(self) -> Iterator[bytes]:
+        """The octets that are signed, with CRLF line ends (RFC 8551, 3.1.1)."""
+        return canonical_lines(self.raw_chunks())
+
+    def raw_chunks(self) -> Iterator[bytes]:
+        """The same octets as they stand."""
+        return self.part.source.chunks(self.content.start, self.content.end)
+
+    def content_part(self) -> Part:
+        """The entity that is signed. Raises ``UntrustworthyError`` if what decides how it is shown stands twice."""
+        return read_protected(self.part.source, self.content.start, self.content.end)
+
+
+@dataclass(frozen=True, slots=True)
+class _Delimiter:
+    """``start`` is where the line break before it begins, which belongs to it; ``stop`` where the next line begins."""
+
+    start: int
+    stop: int
+    closing: bool
+
+
+def layer_of(part: Part) -> LayerKind | None:
+    """The cryptographic layer that this part is, or None. Raises ``FileError`` only."""
+    kind = part.kind.value
+    if kind == b"multipart/signed":
+        return _signed_layer(part)
+    if kind == b"multipart/encrypted":
+        return LayerKind.OTHER_PROTECTION
+    if kind in _CMS:
+        return LayerKind.CMS
+    if kind.startswith(b"application/"):
+        # Gateways that do not know the type write another, and leave the name.
+        name = next((name for name in _file_names(part) if name.endswith(_CMS_NAMES)), None)
+        if name is not None and (kind == b"application/octet-stream" or name.endswith(b".p7m")):
+            return LayerKind.CMS
+    return None
+
+
+def is_detached_signature(part: Part) -> bool:
+    """Whether it says that it is the signature of something else."""
+    kind = part.kind.value
+    named = kind.startswith(b"application/") and any(name.endswith(b".p7s") for name in _file_names(part))
+    return kind in PKCS7_SIGNATURE or named
+
+
+def cms_of(part: Part) -> tuple[Source, bool]:
+    """The CMS that a part of ``LayerKind.CMS`` holds, for the caller to close, and whether text follows its base64.
+
+    Raises ``UntrustworthyError`` if mail programs would not all see it, and ``FileError``.
+    """
+    refuse_ambiguous(part)
+    return part.decode_to_source()
+
+
+def clear_signed(part: Part) -> ClearSigned:
+    """What a multipart/signed holds: exactly one entity, and its signature (RFC 1847, 2.1).
+
+    Raises ``UntrustworthyError`` for anything else, and where mail programs would see other parts; ``FileError``.
+    """
+    refuse_ambiguous(part)
+    if part.encoding not in _IDENTITY:  # RFC 2045, 6.4
+        raise malformed("a multipart has a transfer encoding, which some readers decode")
+    delimiters = list(_delimiters(part, _boundary(part)))
+    closed = len(delimiters) == 3 and delimiters[2].closing  # noqa: PLR2004 - before, between, after
+    if not (closed or len(delimiters) == 2) or any(delimiter.closing for delimiter in delimiters[:2]):  # noqa: PLR2004
+        raise malformed("a multipart/signed does not have exactly two parts")
+    first, second = delimiters[:2]
+    end, stop = (delimiters[2].start, delimiters[2].stop) if closed else (part.end, part.end)
+    signature = read_part(part.source, second.stop, max(second.stop, end))
+    _refuse_other_signature(signature)
+    return ClearSigned(
+        part=part,
+        content=Span(first.stop, max(first.stop, second.start), canonical_lines),
+        signature=signature,
+        preamble=_is_text(part.source.chunks(part.body, first.start)),
+        epilogue=_is_text(part.source.chunks(stop, part.end)),
+        closed=closed,
+    )
+
+
+def _signed_layer(part: Part) -> LayerKind:
+    protocol = part.kind.parameters.get(b"protocol", b"").strip().lower()
+    if protocol in PKCS7_SIGNATURE:
+        return LayerKind.CLEAR_SIGNED
+    if protocol and protocol not in _CMS:
+        return LayerKind.OTHER_PROTECTION
+    second = _second_part(part)
+    cms = second is not None and is_detached_signature(second)
+    return LayerKind.CLEAR_SIGNED if cms else LayerKind.OTHER_PROTECTION
+
+
+def _second_part(part: Part) -> Part | None:
+    boundary = part.kind.parameters.get(b"boundary", b"").rstrip(b" \t")
+    if not 0 < len(boundary) <= _BOUNDARY_LIMIT:
+        return None
+    window = Window(part.source, part.end)
+    first = window.delimiter(part.body, (boundary,))
+    second = window.delimiter(first.stop, (boundary,)) if first.level is not None else first
+    if second.level is None or second.closing:
+        return None
+    try:
+        return read_part(part.source, second.stop, part.end)
+    except UntrustworthyError:
+        return None
+
+
+def _file_names(part: Part) -> tuple[bytes, ...]:
+    """The names a part gives to itself, in lower case."""
+    disposition = parse_parameterized(part.value(b"content-disposition") or b"")
+    names = (disposition.parameters.get(b"filename", b""), part.kind.parameters.get(b"name", b""))
+    return tuple(name.strip().lower() for name in names)
+
+
+def _boundary(part: Part) -> bytes:
+    """The boundary, where every reader finds the same one."""
+    value = b" " + (part.value(b"content-type") or b"")
+    match = _BOUNDARY_PARAMETER.search(value)
+    if match is None or len(_BOUNDARY_NAME.findall(value)) != 1:
+        raise malformed("a multipart has no boundary, or one that readers read differently")
+    boundary = bytes(match["quoted"] or match["token"])
+    # A line that is folded in it, or blanks that somebody makes one.
+    unfolded = any(boundary in field for field in part.fields if field_name(field) == b"content-type")
+    if not unfolded or b"  " in boundary or part.kind.parameters.get(b"boundary") != boundary:
+        raise malformed("the boundary of a multipart can be read in two ways")
+    if len(boundary) > _BOUNDARY_LIMIT or boundary.endswith(b" "):
+        raise malformed("the boundary of a multipart is longer than any, or ends with a blank")
+    return boundary
+
+
+def _delimiters(part: Part, boundary: bytes) -> Iterator[_Delimiter]:
+    """Each boundary delimiter of the body, at most four.
+
+    RFC 2046, 5.1.2 lets readers take every line that begins with the boundary for one, so none may that is not.
+    """
+    source, mark = part.source, b"--" + boundary
+    count = 0
+    for line in _occurrences(source, mark, part.body, part.end):
+        before = source.read(max(part.body, line - 2), line)
+        if before and not before.endswith(b"\n"):
+            if before[-1] in _OTHER_LINE_ENDS:
+                raise malformed("a boundary stands after a control character that some readers take for a line end")
+            continue
+        after = line + len(mark)
+        rest = source.read(after, min(after + _REST_LIMIT, part.end))
+        match = _REST_OF_DELIMITER.match(rest)
+        if match is None or not (match.group().endswith(b"\n") or after + match.end() == part.end):
+            raise malformed("a line begins with the boundary and goes on, and some readers take it for a delimiter")
+        start = line - (2 if before == b"\r\n" else len(before[-1:]))
+        yield _Delimiter(start, after + match.end(), match.group(1) is not None)
+        count += 1
+        if count > 3:  # noqa: PLR2004 - one more than there may be
+            return
+
+
+def _occurrences(source: Source, mark: bytes, start: int, end: int) -> Iterator[int]:
+    """Where ``mark`` occurs from ``start`` to before ``end``, at the speed of memory."""
+    while start < end:
+        data = source.read(start, min(start + _BLOCK, end))
+        found = data.find(mark)
+        while found >= 0:
+            yield start + found
+            found = data.find(mark, found + 1)
+        if start + len(data) >= end:
+            return
+        start += len(data) - len(mark) + 1
+
+
+def _refuse_other_signature(signature: Part) -> None:
+    refuse_ambiguous(signature)
+    if not is_detached_signature(signature):
+        raise malformed("the second part of a multipart/signed is not an S/MIME signature")
+
+
+def _is_text(chunks: Iterator[bytes]) -> bool:
+    return any(chunk.strip() for chunk in chunks)

@@ -1,0 +1,133 @@
+"""The signers of one SignedData: each found, its signature checked, its certificate judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from smime_agent import cms
+from smime_agent.smime.verification import Signer
+from smime_agent.verdict import Code, Reason, UntrustworthyError
+from smime_agent.x509 import InvalidCertificateError, certificate_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from smime_agent.trust.path import PathValidator
+    from smime_agent.x509 import Certificate
+
+#: How far a signingTime may be from what is possible: clocks differ.
+CLOCK_TOLERANCE: Final = timedelta(hours=1)
+_CONTENT_LIMIT: Final = 64 * 1024 * 1024  # of a content that has to be held, since the algorithm signs it undigested
+_SIGNER_LIMIT: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SignerCheck:
+    """How signers are checked.
+
+    ``known`` certificates and ``crls`` are those at hand beside the message's.
+    ``in_retrospect`` says that the message is judged as of another time than ``now``: what it says of its own time is
+    then not compared with the validity of the certificate.
+    """
+
+    validator: PathValidator
+    now: datetime
+    in_retrospect: bool = False
+    known: tuple[Certificate, ...] = ()
+    crls: tuple[bytes, ...] = ()
+
+    def all(self, signed_data: cms.SignedData, content: Callable[[], Iterator[bytes]]) -> Iterator[Signer]:
+        """Every signer of it, in order; the content is read once.
+
+        Raises:
+            UntrustworthyError: there are more than 100.
+        """
+        infos = signed_data.signer_infos
+        if len(infos) > _SIGNER_LIMIT:
+            raise UntrustworthyError(Code.LIMIT_EXCEEDED, f"more than {_SIGNER_LIMIT} signers")
+        digests = cms.digest_content(content(), [info.digest_algorithm for info in infos])
+        for info in infos:
+            yield self._one(signed_data, info, digests, content)
+
+    def _one(
+        self,
+        signed_data: cms.SignedData,
+        info: cms.SignerInfo,
+        digests: cms.ContentDigests,
+        content: Callable[[], Iterator[bytes]],
+    ) -> Signer:
+        candidates = self._candidates(signed_data, info.sid)
+        if not candidates:
+            text = f"the certificate of the signer is not there: {info.sid}"
+            return Signer(None, str(info.sid), reasons=(Reason(Code.NO_CERTIFICATE, text),))
+        problem: UntrustworthyError | None = None
+        for certificate in candidates:  # several may share a subjectKeyIdentifier
+            try:
+                checked = cms.check_signature(signed_data, info, digests, certificate, content=lambda: _held(content()))
+            except UntrustworthyError as error:
+                problem = problem or error
+            else:
+                return self._judged(signed_data, info, certificate, checked)
+        reasons = (problem.reason,) if problem is not None else ()
+        return Signer(candidates[0], str(info.sid), reasons=reasons)
+
+    def _candidates(self, signed_data: cms.SignedData, sid: cms.SignerIdentifier) -> list[Certificate]:
+        found = []
+        for encoded in signed_data.certificates_for(sid):
+            try:
+                found.append(certificate_of(encoded))
+            except InvalidCertificateError:
+                continue
+        return found or [certificate for certificate in self.known if sid.names(certificate)]
+
+    def _judged(
+        self, signed_data: cms.SignedData, info: cms.SignerInfo, certificate: Certificate, checked: cms.CheckedSignature
+    ) -> Signer:
+        path = self.validator.validate(certificate, signed_data.certificates, crls=(*self.crls, *signed_data.crls))
+        notes = [*path.notes]
+        if checked.claimed_at is None:
+            notes.append(Reason(Code.SIGNING_TIME_MISSING, "the signer does not say when it was signed"))
+        if checked.countersignatures:
+            notes.append(Reason(Code.COUNTERSIGNED, "the signature is countersigned; that was not checked"))
+        reasons = [*checked.weaknesses, *path.reasons, *self._times(certificate, checked.claimed_at)]
+        return Signer(
+            certificate,
+            str(info.sid),
+            algorithm=checked.algorithm,
+            claimed_at=checked.claimed_at,
+            is_valid=True,
+            is_weak=bool(checked.weaknesses),
+            chain=path.chain,
+            revocation=path.revocation.value,
+            reasons=tuple(reasons),
+            notes=tuple(notes),
+        )
+
+    def _times(self, certificate: Certificate, claimed: datetime | None) -> Iterator[Reason]:
+        """The signingTime is only a claim: it makes nothing good, but it can show that something is wrong."""
+        if claimed is None:
+            return
+        if claimed > self.now + CLOCK_TOLERANCE:
+            text = f"it says that it was signed at {claimed:%Y-%m-%d %H:%M %Z}, which is yet to come"
+            yield Reason(Code.SIGNING_TIME_IN_FUTURE, text)
+        if not self.in_retrospect and claimed < certificate.not_before - CLOCK_TOLERANCE:
+            text = f"it says that it was signed at {claimed:%Y-%m-%d %H:%M %Z}, before its certificate was valid"
+            yield Reason(Code.SIGNING_TIME_TOO_EARLY, text)
+
+
+def _held(content: Iterator[bytes]) -> bytes:
+    """All of a content.
+
+    Raises:
+        UntrustworthyError: it is too long to be held.
+    """
+    octets = bytearray()
+    for chunk in content:
+        octets += chunk
+        if len(octets) > _CONTENT_LIMIT:
+            text = "the algorithm signs the content itself, which is too long to be held"
+            raise UntrustworthyError(Code.UNSUPPORTED_ALGORITHM, text)
+    return bytes(octets)

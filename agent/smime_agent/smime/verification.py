@@ -1,0 +1,107 @@
+"""What is found when a message is verified: frozen values, from the whole message down to each signer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from smime_agent.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from smime_agent.verdict import Reason
+    from smime_agent.x509 import Certificate
+
+
+class LayerType(Enum):
+    """What a layer does to what is in it; the value is its name in JSON."""
+
+    SIGNED = "signed"
+    ENCRYPTED = "encrypted"
+    COMPRESSED = "compressed"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """One SignerInfo, and how much it is worth.
+
+    ``certificate`` is none when it is not there; ``named`` says then whom the signature names. ``algorithm`` is empty
+    where the signature was not looked at. ``is_valid`` says that the key did sign the content, by whatever algorithm.
+    ``chain`` begins with the certificate and ends with a trust anchor, or is empty.
+    """
+
+    certificate: Certificate | None
+    named: str
+    algorithm: str = ""
+    claimed_at: datetime | None = None
+    is_valid: bool = False
+    is_weak: bool = False
+    chain: tuple[Certificate, ...] = ()
+    revocation: str = "not-checked"
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[Reason, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst that a reason asks for."""
+        return Verdict.worst(reason.code.verdict for reason in self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One cryptographic layer, outermost first. ``form`` is its media type, or ``cms`` for bare CMS."""
+
+    type: LayerType
+    form: str
+    signers: tuple[Signer, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[Reason, ...] = ()
+    content: Callable[[], Iterator[bytes]] | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its signers and its own reasons."""
+        own = (reason.code.verdict for reason in self.reasons)
+        return Verdict.worst([*own, *(signer.verdict for signer in self.signers)])
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What is to be said of one message.
+
+    ``reasons`` are those of the message and of all its layers; ``senders`` are the From addresses as they stand in the
+    mail, nothing of them proved.
+    """
+
+    reasons: tuple[Reason, ...]
+    notes: tuple[Reason, ...]
+    senders: tuple[str, ...]
+    layers: tuple[Layer, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The one verdict: the worst that any reason asks for."""
+        return Verdict.worst(reason.code.verdict for reason in self.reasons)
+
+    @property
+    def signers(self) -> tuple[Signer, ...]:
+        """All signers, of the outermost layer first."""
+        return tuple(signer for layer in self.layers for signer in layer.signers)
+
+    def signed_content(self, *, legacy: bool = False) -> Callable[[], Iterator[bytes]] | None:
+        """Exactly the octets that the outermost signature covers, if every signature of that layer is valid.
+
+        Signatures by weak algorithms count with ``legacy`` only.
+        """
+        if not self.layers or self.layers[0].type is not LayerType.SIGNED:
+            return None
+        layer = self.layers[0]
+        if not layer.signers or any(reason.code.verdict is Verdict.INVALID for reason in layer.reasons):
+            return None
+        if not all(signer.is_valid and (legacy or not signer.is_weak) for signer in layer.signers):
+            return None
+        return layer.content

@@ -1,0 +1,243 @@
+"""Whether a certificate can be trusted: a path to an anchor, what each certificate of it allows, and revocation.
+
+The roads ask :class:`PathValidator`; what it needs stands beside this module. Source: RFC 5280, 6; RFC 8550, 4.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from smime_agent.trust.candidates import Pool, Search, by_name
+from smime_agent.trust.evidence import Evidence, GivenEvidence, RevocationMode
+from smime_agent.trust.library import PolicyInputs
+from smime_agent.trust.requirements import Purpose, of_leaf, of_path
+from smime_agent.trust.signatures import issued, parsed
+from smime_agent.verdict import Code, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from smime_agent.trust.anchors import Anchor
+    from smime_agent.trust.candidates import Candidate
+    from smime_agent.trust.evidence import RevocationSource
+    from smime_agent.trust.status import Finding
+    from smime_agent.x509 import Certificate
+
+__all__ = ["PathResult", "PathValidator", "PolicyInputs", "Purpose", "RevocationStatus", "TrustPolicy"]
+
+MAXIMUM_PATHS = 24  # paths that are judged for one certificate
+MAXIMUM_GATHERED = 3  # paths for which revocation data is gathered
+MAXIMUM_REMEMBERED = 1024
+_OF_USAGE = frozenset({Code.KEY_USAGE, Code.EXTENDED_KEY_USAGE})
+#: What may be wrong with a path that one can still ask about revocation, with what is at hand.
+_ASKED_ALL_THE_SAME = _OF_USAGE | {Code.EXPIRED, Code.NOT_YET_VALID, Code.ISSUER_EXPIRED}
+
+
+class RevocationStatus(StrEnum):
+    """What is known about revocation, of all certificates below the anchor together."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+    NOT_CHECKED = "not-checked"
+
+
+@dataclass(frozen=True, slots=True)
+class PathResult:
+    """What came out. No reasons: the certificate is trusted.
+
+    ``chain`` is the best path there was, leaf first and anchor last, also when it is not valid. Where no anchor was
+    reached, it ends with the last certificate that was found.
+    """
+
+    chain: tuple[Certificate, ...]
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[Reason, ...] = ()
+    revocation: RevocationStatus = RevocationStatus.NOT_CHECKED
+    anchor: Anchor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustPolicy:
+    """Whom to believe, when, and how much to ask.
+
+    ``weak_digests`` lets MD5, SHA-1, DSA and short keys pass in certificates and revocation data: for archives.
+    """
+
+    anchors: tuple[Anchor, ...]
+    at: datetime
+    revocation: RevocationMode = RevocationMode.PREFER
+    weak_digests: bool = False
+    policies: PolicyInputs = field(default_factory=PolicyInputs)
+
+
+class PathValidator:
+    """Validates the certificates of signers and recipients under one policy, and remembers what came out."""
+
+    def __init__(self, policy: TrustPolicy, source: RevocationSource | None = None) -> None:
+        """``source`` gathers revocation data; without one there is only what a message brings."""
+        self.policy = policy
+        self._source = source
+        self._anchors: dict[object, list[Anchor]] | None = None
+        self._remembered: OrderedDict[object, PathResult] = OrderedDict()
+
+    def validate(
+        self,
+        leaf: Certificate,
+        pool: Iterable[bytes],
+        purpose: Purpose = Purpose.SIGN,
+        crls: Sequence[bytes] = (),
+    ) -> PathResult:
+        """Find and judge a path for ``leaf``.
+
+        ``pool`` are certificates in DER that nobody vouches for, as they come in a message; ``crls`` CRLs in DER, from
+        the message or given by a person. Both may be garbage.
+        """
+        pool = tuple(pool)
+        key = (leaf.encoded, purpose, _fingerprint(pool), _fingerprint(crls))
+        result = self._remembered.get(key)
+        if result is None:
+            result = self._validate(leaf, Pool(pool), purpose, tuple(crls))
+            self._remembered[key] = result
+            if len(self._remembered) > MAXIMUM_REMEMBERED:
+                self._remembered.popitem(last=False)
+        return result
+
+    def _validate(self, leaf: Certificate, pool: Pool, purpose: Purpose, crls: tuple[bytes, ...]) -> PathResult:
+        if self._anchors is None:
+            self._anchors = by_name(self.policy.anchors)
+        own = tuple(of_leaf(leaf, purpose, self.policy.at))
+        best: PathResult | None = None
+        gathered = 0
+        search = Search(self._anchors, pool, self.policy.at)
+        for candidate in islice(search.paths(leaf), MAXIMUM_PATHS):
+            result = self._judge(candidate, own)
+            if candidate.anchor and {reason.code for reason in result.reasons} <= _ASKED_ALL_THE_SAME:
+                if gathered < MAXIMUM_GATHERED:
+                    result = self._with_revocation(result, pool, crls)
+                gathered += 1
+            if best is None or _rank(result) < _rank(best):
+                best = result
+            if not result.reasons:
+                break
+        return best or PathResult((leaf,), own)
+
+    def _judge(self, candidate: Candidate, own: tuple[Reason, ...]) -> PathResult:
+        """A path without what is known about revocation."""
+        chain, anchor = candidate.chain, candidate.anchor
+        leaf = chain[0]
+        if anchor is None:
+            return PathResult(chain, (_no_anchor(chain), *own))
+        reasons = [*own, *of_path(chain, self.policy.at, weak_digests=self.policy.weak_digests)]
+        if not anchor.believes(leaf):
+            text = (
+                f"what {anchor.certificate.name} issued after {anchor.distrust_after:%Y-%m-%d} is not believed any more"
+            )
+            reasons.append(Reason(Code.UNKNOWN_ISSUER, text))
+        if len(chain) > 1 and {reason.code for reason in reasons} <= _OF_USAGE:
+            reasons.extend(self._by_library(chain))
+        return PathResult(chain, tuple(dict.fromkeys(reasons)), anchor=anchor)
+
+    def _by_library(self, chain: tuple[Certificate, ...]) -> list[Reason]:
+        """What pyhanko-certvalidator has against a path in which nothing else is wrong. It has the last word."""
+        from pyhanko_certvalidator.errors import PathValidationError
+
+        from smime_agent.trust import library
+
+        try:
+            library.validate(chain, self.policy.at, self.policy.policies)
+        except PathValidationError as error:
+            if self.policy.policies.require_explicit or _speaks_of_policies(chain):
+                text = f"no certificate policy holds for the whole path of {chain[0].name}"
+                return [Reason(Code.CERTIFICATE_POLICY, text)]
+            return [Reason(Code.PATH_INVALID, f"the path of {chain[0].name} is not valid ({error})")]
+        except Exception as error:  # noqa: BLE001 - the library lets anything out on what strangers send
+            text = f"a certificate above {chain[0].name} cannot be read ({type(error).__name__})"
+            return [Reason(Code.CERTIFICATE_UNREADABLE, text)]
+        return []
+
+    def _with_revocation(self, result: PathResult, pool: Pool, crls: tuple[bytes, ...]) -> PathResult:
+        """The same path with what is known about revocation.
+
+        A source that has to fetch is asked only about a path in which nothing else is wrong: a stranger's mail cannot
+        make us call anybody.
+        """
+        if self.policy.revocation is RevocationMode.OFF:
+            note = Reason(Code.REVOCATION_NOT_CHECKED, "revocation was not checked")
+            return replace(result, notes=(note,))
+        if len(result.chain) == 1:
+            text = f"the certificate of {result.chain[0].name} is trusted by itself: revocation was not checked"
+            return replace(result, notes=(Reason(Code.REVOCATION_NOT_CHECKED, text),))
+        evidence = Evidence(crls)
+        if self._source and (not result.reasons or isinstance(self._source, GivenEvidence)):
+            found = self._source.gather(result.chain, self.policy.at)
+            evidence = Evidence((*crls, *found.crls), found.ocsp_responses, found.problems)
+        from smime_agent.trust.status import look_up
+
+        findings = look_up(result.chain, evidence, pool, self.policy.at, weak_digests=self.policy.weak_digests)
+        return _concluded(
+            result, findings, evidence.problems, required=self.policy.revocation is RevocationMode.REQUIRE
+        )
+
+
+def _concluded(result: PathResult, findings: list[Finding], problems: tuple[str, ...], *, required: bool) -> PathResult:
+    """A path with its findings as reasons and notes."""
+    leaf = result.chain[0]
+    reasons, notes, status = list(result.reasons), list(result.notes), RevocationStatus.GOOD
+    for finding in findings:
+        name = finding.certificate.name
+        if finding.since is not None:
+            status = RevocationStatus.REVOKED
+            code = Code.REVOKED if finding.certificate == leaf else Code.ISSUER_REVOKED
+            text = f"the certificate of {name} was revoked on {finding.since:%Y-%m-%d} ({finding.reason})"
+            reasons.append(Reason(code, text))
+        elif not finding.good:
+            status = RevocationStatus.REVOKED if status is RevocationStatus.REVOKED else RevocationStatus.UNKNOWN
+            why = "; ".join(dict.fromkeys((finding.why, *problems)))
+            text = f"nobody could say whether the certificate of {name} was revoked: {why}"
+            if required:
+                reasons.append(Reason(Code.REVOCATION_UNKNOWN, text))
+            elif not result.reasons:
+                notes.append(Reason(Code.REVOCATION_UNAVAILABLE, text))
+    return replace(result, reasons=tuple(reasons), notes=tuple(notes), revocation=status)
+
+
+def _no_anchor(chain: tuple[Certificate, ...]) -> Reason:
+    """Why nobody vouches for the first of ``chain``."""
+    leaf, last = chain[0], chain[-1]
+    if last.is_self_issued:
+        if len(chain) == 1 and issued(leaf, leaf):
+            return Reason(Code.SELF_SIGNED, f"the certificate of {leaf.name} is signed by itself")
+        return Reason(
+            Code.UNKNOWN_ISSUER, f"{last.name}, which the certificate of {leaf.name} leads to, is not trusted"
+        )
+    return Reason(
+        Code.UNKNOWN_ISSUER, f"the certificate of {last.name} was issued by {last.issuer}, which is not known"
+    )
+
+
+def _speaks_of_policies(chain: tuple[Certificate, ...]) -> bool:
+    """Some CA of the path can make it fail for its certificate policies (RFC 5280, 4.2.1.5 and 4.2.1.11)."""
+    own = (parsed(certificate.encoded) for certificate in chain[:-1])
+    return any(one.policy_constraints_value or one.policy_mappings_value for one in own)
+
+
+def _rank(result: PathResult) -> tuple[int, bool]:
+    """How bad a path is: the fewer reasons, the better; revocation counts for more than all else."""
+    revoked = any(reason.code in (Code.REVOKED, Code.ISSUER_REVOKED) for reason in result.reasons)
+    return len(result.reasons), revoked
+
+
+def _fingerprint(encoded: Sequence[bytes]) -> bytes:
+    """What tells apart what a message brought."""
+    digest = hashlib.sha256()
+    for one in encoded:
+        digest.update(len(one).to_bytes(8, "big"))
+        digest.update(one)
+    return digest.digest()
