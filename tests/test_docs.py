@@ -23,6 +23,7 @@ from smime_agent.algorithms import KeyType
 from smime_agent.cli.app import command as program
 from smime_agent.config import Config
 from smime_agent.tokens import module as modules
+from smime_agent.verdict import Code, Verdict
 from tests.support.ca import Wanted
 from tests.support.command import Command
 from tests.support.mails import mail
@@ -226,7 +227,8 @@ def exit_codes() -> set[int]:
     kinds = [
         kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, errors.SmimeAgentError)
     ]
-    return {0, INTERRUPTED, *(kind.exit_code for kind in kinds)}
+    verdicts = {verdict.exit_code for verdict in Verdict}
+    return {0, INTERRUPTED, *verdicts, *(kind.exit_code for kind in kinds)}
 
 
 @pytest.mark.parametrize(("document", "title"), [("README.md", "Exit codes"), ("configuration.md", "Exit codes")])
@@ -365,6 +367,22 @@ def command(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.Monke
 def test_every_schema_of_the_source_is_documented() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (PACKAGE / "cli").glob("*.py"))
     assert set(re.findall(r'"([a-z-]+/\d+)"', source)) == set(SCHEMAS)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_every_reason_code_is_documented_under_its_verdict(verdict: Verdict) -> None:
+    title = "notes" if verdict is Verdict.TRUSTED else verdict.value
+    assert first_names(section("json.md", title)) == [code.value for code in Code if code.verdict is verdict]
+
+
+def test_what_verify_prints_is_documented(
+    command: Command, office: SoftToken, issuing_ca: Authority, tmp_path: Path
+) -> None:
+    (tmp_path / "root.pem").write_bytes(issuing_ca.pem)
+    signed = command("sign", "--token", office.label, "--pin-source", "env:PIN", stdin=mail()).out
+    for message in (signed, mail(), b"no mail"):
+        result = command("verify", "--ca-file", tmp_path / "root.pem", "--revocation", "off", "--json", stdin=message)
+        assert_documented(result.out, "verify/1")
 
 
 def test_every_schema_has_an_example() -> None:

@@ -46,7 +46,7 @@ def data_directory() -> Path:
 
 def cache_directory() -> Path:
     """Where CRLs and OCSP responses are kept while they are current."""
-    return _of_the_user(platformdirs.user_cache_path)
+    return _of_the_user(platformdirs.user_cache_path) / "revocation"
 
 
 def _of_the_user(folder: Callable[[str], Path]) -> Path:

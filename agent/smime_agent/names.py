@@ -49,14 +49,14 @@ _ATTRIBUTES: Final = {
     **_below(
         f"{_PKCS}.9",
         "1 emailAddress 2 unstructuredName 3 contentType 4 messageDigest 5 signingTime 6 countersignature"
-        " 7 challengePassword 8 unstructuredAddress 14 extensionRequest 15 smimeCapabilities 20 friendlyName"
-        " 21 localKeyID 52 cmsAlgorithmProtection",
+        " 7 challengePassword 8 unstructuredAddress 14 extensionRequest 15 SMIMECapabilities 20 friendlyName"
+        " 21 localKeyID 52 CMSAlgorithmProtection",
     ),
     # RFC 2634; RFC 5035; RFC 5126; RFC 3161; RFC 6019; RFC 5940; RFC 3185
     **_below(
         f"{_SMIME}.2",
-        "1 receiptRequest 2 securityLabel 3 mlExpandHistory 4 contentHint 5 msgSigDigest 6 encapContentType"
-        " 7 contentIdentifier 8 macValue 9 equivalentLabels 10 contentReference 11 encrypKeyPref"
+        "1 receiptRequest 2 eSSSecurityLabel 3 mlExpansionHistory 4 contentHint 5 msgSigDigest 6 encapContentType"
+        " 7 contentIdentifier 8 macValue 9 equivalentLabels 10 contentReference 11 SMIMEEncryptionKeyPreference"
         " 12 signingCertificate 13 smimeEncryptCerts 14 timeStampToken 15 sigPolicyId 16 commitmentType"
         " 17 signerLocation 18 signerAttr 19 otherSigCert 20 contentTimestamp 21 certificateRefs 22 revocationRefs"
         " 23 certValues 24 revocationValues 25 escTimeStamp 26 certCRLTimestamp 27 archiveTimeStamp"
@@ -67,7 +67,7 @@ _ATTRIBUTES: Final = {
     **_below(
         _MICROSOFT,
         "2.1.10 spcAgencyInfo 2.1.11 spcStatementType 2.1.12 spcSpOpusInfo 3.3.1 RFC3161~counterSignature"
-        " 16.4 msEncryptionKeyPreference 17.1 keyProviderName 17.2 localMachineKeyset 88.2.1 originalFilename",
+        " 16.4 microsoftEncryptionKeyPreference 17.1 keyProviderName 17.2 localMachineKeyset 88.2.1 originalFilename",
     ),
     "1.2.840.113583.1.1.8": "adbe-revocationInfoArchival",
 }
@@ -94,19 +94,32 @@ _DIGESTS: Final = {
     "1.3.6.1.5.5.8.1.2": "HMAC with SHA-1",
 }
 
+_RSA_SIGNATURE: Final = "RSASSA-PKCS1-v1_5 with"  # RFC 8017, 8.2
 _SIGNATURES: Final = {
+    **{
+        f"{_PKCS}.1.{number}": f"{_RSA_SIGNATURE} {digest}"
+        for number, digest in (
+            (2, "MD2"),
+            (4, "MD5"),
+            (5, "SHA-1"),
+            (11, "SHA-256"),
+            (12, "SHA-384"),
+            (13, "SHA-512"),
+            (14, "SHA-224"),
+        )
+    },
+    **{f"{_NIST}.3.{13 + place}": f"{_RSA_SIGNATURE} SHA3-{bits}" for place, bits in enumerate((224, 256, 384, 512))},
+    "1.3.14.3.2.29": f"{_RSA_SIGNATURE} SHA-1",
     **_below(
         f"{_PKCS}.1",
-        "1 RSA 2 RSA~with~MD2 4 RSA~with~MD5 5 RSA~with~SHA-1 7 RSAES-OAEP 8 MGF1 9 pSpecified 10 RSASSA-PSS"
-        " 11 RSA~with~SHA-256 12 RSA~with~SHA-384 13 RSA~with~SHA-512 14 RSA~with~SHA-224",
+        "1 RSA 7 RSAES-OAEP 8 MGF1 9 pSpecified 10 RSASSA-PSS",
     ),
     **_below("1.2.840.10040.4", "1 DSA 3 DSA~with~SHA-1"),
-    **_below("1.3.14.3.2", "7 DES-CBC 12 DSA 27 DSA~with~SHA-1 29 RSA~with~SHA-1"),
+    **_below("1.3.14.3.2", "7 DES-CBC 12 DSA 27 DSA~with~SHA-1"),
     **_below(
         f"{_NIST}.3",
         "1 DSA~with~SHA-224 2 DSA~with~SHA-256 3 DSA~with~SHA-384 4 DSA~with~SHA-512 9 ECDSA~with~SHA3-224"
-        " 10 ECDSA~with~SHA3-256 11 ECDSA~with~SHA3-384 12 ECDSA~with~SHA3-512 13 RSA~with~SHA3-224"
-        " 14 RSA~with~SHA3-256 15 RSA~with~SHA3-384 16 RSA~with~SHA3-512 17 ML-DSA-44 18 ML-DSA-65 19 ML-DSA-87"
+        " 10 ECDSA~with~SHA3-256 11 ECDSA~with~SHA3-384 12 ECDSA~with~SHA3-512 17 ML-DSA-44 18 ML-DSA-65 19 ML-DSA-87"
         " 20 SLH-DSA-SHA2-128s 21 SLH-DSA-SHA2-128f 22 SLH-DSA-SHA2-192s 23 SLH-DSA-SHA2-192f 24 SLH-DSA-SHA2-256s"
         " 25 SLH-DSA-SHA2-256f 26 SLH-DSA-SHAKE-128s 27 SLH-DSA-SHAKE-128f 28 SLH-DSA-SHAKE-192s"
         " 29 SLH-DSA-SHAKE-192f 30 SLH-DSA-SHAKE-256s 31 SLH-DSA-SHAKE-256f",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,13 +56,13 @@ def refused(body: bytes, kind: bytes = TYPE) -> Code:
         (TYPE.replace(b"pkcs7", b"x-pkcs7"), LayerKind.CLEAR_SIGNED),
         (b"Multipart/Signed; Protocol=application/PKCS7-signature; boundary=b", LayerKind.CLEAR_SIGNED),
         (b"multipart/signed; boundary=b", LayerKind.CLEAR_SIGNED),
-        (b"multipart/signed; protocol=\"application/pgp-signature\"; boundary=b", LayerKind.OTHER_PROTECTION),
-        (b"multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=b", LayerKind.OTHER_PROTECTION),
+        (b'multipart/signed; protocol="application/pgp-signature"; boundary=b', LayerKind.OTHER_PROTECTION),
+        (b'multipart/encrypted; protocol="application/pgp-encrypted"; boundary=b', LayerKind.OTHER_PROTECTION),
         (b"application/pkcs7-mime; smime-type=signed-data", LayerKind.CMS),
         (b"application/x-pkcs7-mime", LayerKind.CMS),
         (b"application/cms", LayerKind.CMS),
         (b"application/octet-stream; name=smime.p7m", LayerKind.CMS),
-        (b"application/octet-stream; name=\"SMIME.P7M\"", LayerKind.CMS),
+        (b'application/octet-stream; name="SMIME.P7M"', LayerKind.CMS),
         (b"application/octet-stream; name*=utf-8''smime.p7m", LayerKind.CMS),
         (b"application/x-unknown; name=smime.p7m", LayerKind.CMS),
         (b"application/octet-stream; name=smime.p7c", LayerKind.CMS),
@@ -87,7 +88,9 @@ def test_a_multipart_signed_without_protocol_is_what_its_second_part_is() -> Non
 
 
 def test_the_cms_of_an_opaque_mail_is_decoded() -> None:
-    part = mail(base64.encodebytes(b"0\x80x") + b"=AAAA\n", b"application/pkcs7-mime", b"Content-Transfer-Encoding: base64\n")
+    part = mail(
+        base64.encodebytes(b"0\x80x") + b"=AAAA\n", b"application/pkcs7-mime", b"Content-Transfer-Encoding: base64\n"
+    )
     source, trailing = cms_of(part)
     assert (source.read(), trailing) == (b"0\x80x", True)
 
@@ -130,7 +133,9 @@ def test_a_boundary_in_the_middle_of_a_line_is_text() -> None:
     assert b"".join(signed(body(b"x\n\nsee --b\n>--b\n")).raw_chunks()) == b"x\n\nsee --b\n>--b\n"
 
 
-@pytest.mark.parametrize(("after", "epilogue"), [(b"", False), (b"\n \r\n\t", False), (b"footer", True), (b"\n\n.\n", True)])
+@pytest.mark.parametrize(
+    ("after", "epilogue"), [(b"", False), (b"\n \r\n\t", False), (b"footer", True), (b"\n\n.\n", True)]
+)
 def test_text_after_the_last_part_is_seen(after: bytes, epilogue: bool) -> None:  # noqa: FBT001 - what is expected
     assert signed(body(after=after)).epilogue is epilogue
 
@@ -225,13 +230,15 @@ def test_a_body_that_readers_would_split_differently_is_refused(text: bytes) -> 
         b"boundary=b; boundary=c",
         b"boundary=b; BOUNDARY=b",
         b"boundary=b; boundary*=c",
-        b"boundary=b; x=\"; boundary=c\"",
+        b'boundary=b; x="; boundary=c"',
         b'boundary="b\xe4"',
         b'boundary="' + b"b" * 201 + b'"',
     ],
 )
 def test_a_boundary_that_readers_read_differently_is_refused(parameter: bytes) -> None:
-    assert refused(body(), b"multipart/signed; protocol=application/pkcs7-signature; " + parameter) is Code.MALFORMED_MAIL
+    assert (
+        refused(body(), b"multipart/signed; protocol=application/pkcs7-signature; " + parameter) is Code.MALFORMED_MAIL
+    )
 
 
 @pytest.mark.parametrize(
@@ -268,7 +275,9 @@ def test_a_line_of_blanks_at_the_very_end_of_the_header_changes_nothing() -> Non
 
 def test_a_line_that_is_no_field_before_the_body_is_refused() -> None:
     with pytest.raises(UntrustworthyError, match="some readers go on"):
-        read_mail(Source.from_bytes(b"From: a@b\nContent-Type: " + TYPE + b"\nnot a field\nContent-Type: x/y\n\n" + body()))
+        read_mail(
+            Source.from_bytes(b"From: a@b\nContent-Type: " + TYPE + b"\nnot a field\nContent-Type: x/y\n\n" + body())
+        )
 
 
 def test_the_type_of_what_is_signed_stands_once() -> None:
@@ -299,11 +308,9 @@ def test_only_our_errors_come_out_and_what_is_signed_holds_no_delimiter(text: by
 @given(st.binary(max_size=200))
 def test_garbage_is_no_error_but_ours(value: bytes) -> None:
     part = read_part(Source.from_bytes(b"Content-Type: " + TYPE + b"\n" + value))
-    try:
+    with suppress(SmimeAgentError):
         layer_of(part)
         clear_signed(part)
-    except SmimeAgentError:
-        pass
 
 
 @pytest.mark.parametrize("line", [b"--b", b"--b\n", b"-", b"--\n", b"\n", b"\n--b", b" --b\n", b"x--b", b"\r"])
@@ -315,14 +322,14 @@ def test_three_megabytes_of_near_misses_take_a_second_at_most(line: bytes) -> No
     assert time.process_time() - start < 1
 
 
-@pytest.mark.parametrize("piece", [b";", b"; ", b" ", b"boundary", b'"', b"(", b"; boundary=", b"\\", b"=", b"; a=b", b"\n "])
+@pytest.mark.parametrize(
+    "piece", [b";", b"; ", b" ", b"boundary", b'"', b"(", b"; boundary=", b"\\", b"=", b"; a=b", b"\n "]
+)
 def test_a_content_type_of_a_megabyte_takes_a_second_at_most(piece: bytes) -> None:
     raw = b"From: a@b\nContent-Type: multipart/signed;" + piece * (1_000_000 // len(piece)) + b"\n\nx"
     start = time.process_time()
-    try:
+    with suppress(UntrustworthyError):
         part = read_mail(Source.from_bytes(raw))
         layer_of(part)
         clear_signed(part)
-    except UntrustworthyError:
-        pass
     assert time.process_time() - start < 1

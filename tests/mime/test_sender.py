@@ -28,7 +28,7 @@ def problems(value: bytes | str) -> set[Code]:
         "jane@example.org <jane@example.org>",
         '"jane@example.org" <JANE@example.org>',
         "'jane@example.org' <jane@example.org>",
-        '"\'jane@example.org\'" <jane@example.org>',
+        "\"'jane@example.org'\" <jane@example.org>",
         "<jane@example.org>",
         "jane@example.org (Jane Doe)",
         "Jane (work) Doe <jane@example.org>",
@@ -46,7 +46,7 @@ def problems(value: bytes | str) -> set[Code]:
         "Jörg Müller <jörg@exämple.org>",
         "jörg@exämple.org <jörg@xn--exmple-cua.org>",
         "J\udcf6rg <jorg@example.org>",
-        "\u200fיוסי <yossi@example.org>",
+        "\u200f\u05d9\u05d5\u05e1\u05d9 <yossi@example.org>",
         "Dr. med. Jane Doe <jane@example.org>",
         "Jane <jane@example.org>, Bob <bob@example.org>",
         "Editors: Jane <jane@example.org>, bob@example.org;",
@@ -91,6 +91,16 @@ WIDE, SMALL = "\uff20", "\ufe6b"
         "=?x-unknown?q?alice=40example.org?= <mallory@evil.example>",
         "=?utf-7?q?alice+AEA-example.org?= <mallory@evil.example>",
         "=?utf-8?q?alice=40example.org <mallory@evil.example>",
+        "=?cp037?q?alice=40example.org?= <mallory@evil.example>",
+        "=?utf-16?q?alice=40example.org?= <mallory@evil.example>",
+        "=?utf-16?b?AGEAbABpAGMAZQBAAGUAeABhAG0AcABsAGUALgBvAHIAZw==?= <mallory@evil.example>",
+        "=?utf-16le?q?a=00l=00i=00c=00e=00=40=00e=00x=00.=00o=00r=00g=00?= <mallory@evil.example>",
+        "alice\\@example.org <mallory@evil.example>",
+        'alice"@"example.org <mallory@evil.example>',
+        '"alice"@example.org <mallory@evil.example>',
+        "alice(x)@example.org <mallory@evil.example>",
+        "al=?utf-8?q?ice=40ex?=ample.org <mallory@evil.example>",
+        "alice\u2009@\u2009example.org <mallory@evil.example>",
         "=?utf-8?q?alice=40?= =?utf-8?q?example.org?= <mallory@evil.example>",
         "=?utf-8?q?alice?==?utf-8?q?=40example.org?= <mallory@evil.example>",
         "=?utf-8?b?YWxpY2X=?= =?utf-8?b?77w=?= =?utf-8?b?oGV4YW1wbGUub3Jn?= <mallory@evil.example>",
@@ -202,8 +212,12 @@ def test_another_field_is_no_from(name: bytes) -> None:
 
 
 def test_the_mailboxes_are_what_a_person_sees() -> None:
-    claims = read_claims([b"From: =?utf-8?q?J=C3=B6rg?= \"M.\" <j@x>, (Bob) b@y, G: c@z (Carol);\r\n"])
-    assert [(m.display_name, m.address) for m in claims.senders] == [("Jörg M.", "j@x"), ("Bob", "b@y"), ("Carol", "c@z")]
+    claims = read_claims([b'From: =?utf-8?q?J=C3=B6rg?= "M." <j@x>, (Bob) b@y, G: c@z (Carol);\r\n'])
+    assert [(m.display_name, m.address) for m in claims.senders] == [
+        ("Jörg M.", "j@x"),
+        ("Bob", "b@y"),
+        ("Carol", "c@z"),
+    ]
     assert claims.groups == ("G",)
 
 
@@ -265,8 +279,11 @@ def test_of_two_dates_the_first_is_taken_and_both_are_counted() -> None:
 
 
 FRAGMENTS = st.sampled_from(
-    ["a@b", "<", ">", '"', "(", ")", ",", ";", ":", "@", ".", "\\", " ", "=?utf-8?q?", "=?utf-16?b?", "?=", "=40", "\0", "\u202e"]
-    + ["[", "]", "=?idna?q?", "=?hex?q?", "=?unicode_escape?q?\\x", "\udcff", "\uff20", "\r\n ", "xn--", "é", "\U000e0041"]
+    [
+        *("a@b", "<", ">", '"', "(", ")", ",", ";", ":", "@", ".", "\\", " ", "?=", "=40", "\0", "\u202e", "[", "]"),
+        *("=?utf-8?q?", "=?utf-16?b?", "=?idna?q?", "=?hex?q?", "=?unicode_escape?q?\\x", "=?utf-7?q?+2AA-"),
+        *("\udcff", "\uff20", "\r\n ", "xn--", "\u00e9", "\U000e0041"),
+    ]
 )
 TEXTS = st.lists(FRAGMENTS | st.text(max_size=3), max_size=30).map("".join)
 
@@ -275,11 +292,14 @@ TEXTS = st.lists(FRAGMENTS | st.text(max_size=3), max_size=30).map("".join)
 def test_garbage_is_no_error(value: bytes) -> None:
     claims = read_claims([b"From: " + value, b"Sender: " + value, b"Date: " + value, b"Reply-To:" + value])
     texts = [text for mailbox in claims.senders for text in (mailbox.display_name, mailbox.address or "", mailbox.raw)]
-    texts += [problem.text for problem in claims.problems] + list(claims.groups)
+    texts += [*(problem.text for problem in claims.problems), *claims.groups]
     assert "".join(texts).encode() is not None  # strict: no surrogate is left
 
 
-@pytest.mark.parametrize("piece", ["(", ")", '"', "<", ">", ",", ";", ":", "@", "=?", "?=", "a@b,", "=?u?q?", "=?u?q?=", "\\", "[", " ", "(a)"])
+@pytest.mark.parametrize(
+    "piece",
+    ["(", ")", '"', "<", ">", ",", ";", ":", "@", "=?", "?=", "a@b,", "=?u?q?", "=?u?q?=", "\\", "[", " ", "(a)"],
+)
 @pytest.mark.parametrize("size", [60_000, 1_000_000])
 def test_a_field_of_any_size_takes_a_second_at_most(piece: str, size: int) -> None:
     field = b"From: " + (piece * (size // len(piece))).encode() + b"\r\n"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.retrieval.conftest import LIMITS, Net
 from tests.support.revocation_servers import (
@@ -28,6 +30,8 @@ from tests.support.revocation_servers import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.revocation_servers import Behaviour
 
 SMALL = replace(LIMITS, crl_octets=1 << 20, each=5, together=5)
@@ -183,10 +187,16 @@ def test_what_is_no_http_is_no_answer(net: Net, octets: bytes) -> None:
     assert problem(net, raw(octets)).startswith("cannot be reached")
 
 
-def test_a_server_of_tls_has_to_be_one(net: Net) -> None:
-    url = net.server.url("/crl").replace("http:", "https:")
-    (text,) = net.gather(net.chain(crl_pointer(url))).problems
-    assert "cannot be reached" in text or "did not answer" in text
+def test_a_server_of_tls_has_to_be_known(net: Net, tmp_path: Path) -> None:
+    made = tmp_path / "server.pem"
+    key = net.authority.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    made.write_bytes(key + net.authority.pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made)
+    with WebServer(context) as server:
+        url = server.serve("/crl", sends(crl(net.authority))).replace("http:", "https:")
+        (text,) = net.gather(net.chain(crl_pointer(url)), SMALL).problems
+    assert text.endswith("cannot be reached: its TLS certificate or handshake is wrong")
 
 
 def test_cookies_do_not_come_back(net: Net) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from smime_agent import der
 from smime_agent.retrieval.answers import UnavailableError
 from smime_agent.retrieval.crls import CrlQuestion, read_head
+from smime_agent.retrieval.pointers import DistributionPoint
 from tests.retrieval.conftest import KEY, own
 from tests.support.ca import Authority, Wanted
 from tests.support.revocation_servers import crl
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 CA = Authority("Somebody", rsa_key=False)
 NAME = CA.subject.public_bytes()
 LEAF, ISSUER = own(CA.issue(KEY.public_key(), Wanted())), own(CA.certificate)
-QUESTION = CrlQuestion("http://crl.example.org/", LEAF, ISSUER, NAME)
+URL = "http://crl.example.org/"
+POINT = DistributionPoint((URL,), NAME, (URL, "ldap://example.org/"))
+QUESTION = CrlQuestion(URL, LEAF, ISSUER, POINT)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 MADE = crl(CA, [1, 2, 3])
 
@@ -96,15 +99,13 @@ def test_an_issuer_by_another_spelling_is_the_same() -> None:
 
 def test_a_crl_of_somebody_whom_the_certificate_names_cannot_be_checked() -> None:
     other = Authority("Signer of lists", rsa_key=False)
-    question = CrlQuestion("http://crl.example.org/", LEAF, ISSUER, other.subject.public_bytes())
+    question = CrlQuestion(URL, LEAF, ISSUER, DistributionPoint((URL,), other.subject.public_bytes()))
     answer = question.judge(crl(other), NOW)
     assert answer.doubt == "the CRL of crl.example.org is not signed with the issuer's key"
 
 
-def test_a_signature_by_a_key_that_cannot_sign_is_in_doubt() -> None:
-    question = CrlQuestion("http://crl.example.org/", LEAF, ISSUER, NAME)
-    key = Authority("Somebody", rsa_key=True)
-    assert question.judge(crl(CA, key=key.key), NOW).doubt
+def test_a_signature_by_a_key_of_another_kind_is_in_doubt() -> None:
+    assert judge(crl(CA, key=Authority("Somebody").key)).doubt
 
 
 def test_pem_is_taken_off_text_around_it_too() -> None:
@@ -130,5 +131,34 @@ def test_a_crl_signed_with_pss_is_beyond_doubt() -> None:
     made = builder.sign(authority.key, hashes.SHA256(), rsa_padding=pss).public_bytes(Encoding.DER)
     issuer = own(authority.certificate)
     leaf = own(authority.issue(KEY.public_key(), Wanted()))
-    question = CrlQuestion("http://crl.example.org/", leaf, issuer, issuer.subject_encoded)
+    question = CrlQuestion(URL, leaf, issuer, DistributionPoint((URL,), issuer.subject_encoded))
     assert question.judge(made, NOW).doubt is None
+
+
+def scope(url: str = "", **about: bool) -> x509.IssuingDistributionPoint:
+    names = [x509.UniformResourceIdentifier(url)] if url else None
+    kinds = {"user_certs": False, "ca_certs": False, "attribute_certs": False, **about}
+    only = {f"only_contains_{kind}": value for kind, value in kinds.items()}
+    return x509.IssuingDistributionPoint(names, None, only_some_reasons=None, indirect_crl=False, **only)
+
+
+@pytest.mark.parametrize("found", [scope(URL), scope("ldap://example.org/"), scope(user_certs=True)])
+def test_a_crl_that_says_it_is_the_one_of_this_place_is_beyond_doubt(found: x509.IssuingDistributionPoint) -> None:
+    assert judge(crl(CA, scope=found)).doubt is None
+
+
+@pytest.mark.parametrize("found", [scope(URL + "other"), scope(ca_certs=True), scope(attribute_certs=True)])
+def test_a_crl_of_the_same_issuer_about_something_else_is_in_doubt(found: x509.IssuingDistributionPoint) -> None:
+    assert judge(crl(CA, scope=found)).doubt == "the CRL of crl.example.org is about something else"
+
+
+def test_a_delta_crl_is_no_base() -> None:
+    assert judge(crl(CA, delta_of=7)).doubt
+
+
+def test_a_base_is_no_delta_crl() -> None:
+    assert CrlQuestion(URL, LEAF, ISSUER, POINT, is_delta=True).judge(MADE, NOW).doubt
+
+
+def test_a_crl_about_users_says_nothing_of_a_ca() -> None:
+    assert CrlQuestion(URL, ISSUER, ISSUER, POINT).judge(crl(CA, scope=scope(user_certs=True)), NOW).doubt

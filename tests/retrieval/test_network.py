@@ -254,7 +254,21 @@ def test_the_second_url_of_a_crl_is_tried_when_the_first_fails(net: Net) -> None
     assert (evidence.crls, evidence.problems) == ((made,), ())
 
 
-def test_a_delta_crl_comes_with_its_base(net: Net) -> None:
+def test_a_delta_crl_that_the_base_names_comes_with_it(net: Net) -> None:
+    delta = crl(net.authority, delta_of=7)
+    base = crl(net.authority, deltas_at=net.server.serve("/delta", sends(delta)))
+    net.server.serve("/crl", sends(base))
+    assert net.gather(with_crl(net)).crls == (base, delta)
+
+
+def test_a_base_is_good_enough_without_its_delta_crl(net: Net) -> None:
+    base = crl(net.authority, deltas_at=net.server.url("/lost"))
+    net.server.serve("/crl", sends(base))
+    evidence = net.gather(with_crl(net))
+    assert (evidence.crls, evidence.problems) == ((base,), ())
+
+
+def test_a_delta_crl_that_the_certificate_names_comes_with_its_base(net: Net) -> None:
     base, delta = crl(net.authority), crl(net.authority, delta_of=7)
     net.server.serve("/crl", sends(base))
     point = x509.DistributionPoint(

@@ -23,6 +23,10 @@ ISSUED = CA.issue(KEY.public_key(), Wanted())
 QUESTION = OcspQuestion("http://ocsp.example.org/", own(ISSUED), own(CA.certificate))
 NOW = datetime.now(UTC)
 MADE = Responder(CA).answer(ISSUED)
+RESPONDER = Authority("Responder", CA, rsa_key=False)  # whose certificate does not say that it is one
+DELEGATED = Responder(CA, signer=RESPONDER.certificate, key=RESPONDER.key).answer(ISSUED)
+SIGNED_BY_RESPONDER = ocsp.load_der_ocsp_response(DELEGATED).tbs_response_bytes
+SIGNED = ocsp.load_der_ocsp_response(MADE).tbs_response_bytes
 
 
 def test_the_request_is_what_the_library_makes() -> None:
@@ -44,8 +48,18 @@ def test_an_octet_that_was_changed_is_noticed(place: int, octet: int) -> None:
         answer = QUESTION.judge(bytes(changed), NOW)
     except UnavailableError:
         return
-    # The responder's name and the algorithm's parameters decide nothing, and only the name is signed.
-    assert answer.doubt or bytes(changed) == MADE or answer.this_update == QUESTION.judge(MADE, NOW).this_update
+    assert answer.doubt or ocsp.load_der_ocsp_response(bytes(changed)).tbs_response_bytes == SIGNED
+
+
+@given(st.integers(0, 10_000), st.integers(0, 255))
+def test_a_responders_certificate_that_was_changed_raises_nothing_else(place: int, octet: int) -> None:
+    changed = bytearray(DELEGATED)
+    changed[place % len(changed)] = octet
+    try:
+        answer = QUESTION.judge(bytes(changed), NOW)
+    except UnavailableError:
+        return
+    assert answer.doubt or ocsp.load_der_ocsp_response(bytes(changed)).tbs_response_bytes == SIGNED_BY_RESPONDER
 
 
 @pytest.mark.parametrize("rsa_key", [True, False])

@@ -17,7 +17,6 @@ from smime_agent.trust.anchors import Anchor
 from smime_agent.trust.evidence import RevocationMode
 from smime_agent.trust.path import PathResult, PathValidator, RevocationStatus, TrustPolicy
 from smime_agent.verdict import Code
-from tests.retrieval.conftest import Chain, Net
 from tests.support.ca import Authority
 from tests.support.revocation_servers import (
     HOUR,
@@ -36,6 +35,7 @@ from tests.support.revocation_servers import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.retrieval.conftest import Chain, Net
     from tests.support.revocation_servers import Behaviour
 
 IMPOSTOR = Authority("Test Root CA", rsa_key=False)
@@ -164,10 +164,8 @@ def test_a_kept_crl_still_revokes(net: Net) -> None:
 
 
 def test_a_delta_crl_adds_to_its_base(net: Net) -> None:
-    names = [x509.UniformResourceIdentifier(net.server.url("/delta"))]
-    freshest = x509.FreshestCRL([x509.DistributionPoint(names, None, None, None)])
-    chain = net.chain(crl_pointer(net.server.url("/crl")), (freshest, False))
-    net.server.serve("/crl", sends(crl(net.authority)))
+    chain = with_crl(net)
+    net.server.serve("/crl", sends(crl(net.authority, deltas_at=net.server.url("/delta"))))
     net.server.serve("/delta", sends(crl(net.authority, [chain.issued.serial_number], delta_of=7)))
     assert codes(judge(net, chain)) == [Code.REVOKED]
 

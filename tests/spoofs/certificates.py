@@ -20,6 +20,7 @@ EMAIL_PROTECTION: Final = "1.3.6.1.5.5.7.3.4"
 SERVER_AUTH: Final = "1.3.6.1.5.5.7.3.1"
 EMAIL_ADDRESS: Final = "1.2.840.113549.1.9.1"
 PSEUDONYM: Final = "2.5.4.65"
+ANY_PURPOSE: Final = "2.5.29.37.0"
 CODE_SIGNING: Final = "1.3.6.1.5.5.7.3.3"
 
 
@@ -60,12 +61,13 @@ class Wanted:
     issuer_name: bytes | None = None  # another than the issuer's
     identified: bool = True  # with the identifiers of both keys
     public_info: bytes | None = None  # another than the key's
+    serial: int | None = None  # another than its own
 
     def made(self) -> Identity:
         """The certificate, with its key."""
         issuer_key = self.issuer.key if self.issuer else self.key
         issuer_name = self.issuer_name or (self.issuer.subject if self.issuer else self.subject)
-        serial = int.from_bytes(digest("sha256", self._said)[:8]) >> 1
+        serial = int.from_bytes(digest("sha256", self._said)[:8]) >> 1 if self.serial is None else self.serial
         algorithm = issuer_key.algorithm(self.digest)
         tbs = sequence(
             context(0, integer(self.version - 1)) if self.version > 1 else b"",
@@ -131,7 +133,7 @@ def key_usage(*numbers: int) -> bytes:
     return extension("2.5.29.15", bits(bytes([value]), 7 - max(numbers)), critical=True)
 
 
-SIGNS, ENCIPHERS, ISSUES, SIGNS_CRLS = 0, 2, 5, 6
+SIGNS, COMMITS, ENCIPHERS, ISSUES, SIGNS_CRLS = 0, 1, 2, 5, 6
 
 
 def extended_key_usage(*kinds: str) -> bytes:

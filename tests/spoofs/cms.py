@@ -77,6 +77,7 @@ class SignerInfo:
     key: Key | None = None  # another than the certificate's
     algorithm: bytes | None = None  # another than the key's
     unsigned: tuple[bytes, ...] = ()
+    encoded: bytes | None = None  # what travels as signedAttrs instead
 
     @property
     def to_be_signed(self) -> bytes:
@@ -101,7 +102,7 @@ class SignerInfo:
             integer(3 if self.by_key_identifier else 1),
             implicit(0, self.signer.key_identifier) if self.by_key_identifier else named,
             digest_algorithm(self.digest),
-            attributes,
+            attributes if self.encoded is None else self.encoded,
             self.algorithm or key.algorithm(self.signature_digest or self.digest),
             octets(self.signed),
             tlv(0xA1, *self.unsigned) if self.unsigned else b"",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.spoofs.containers import containers
 from tests.spoofs.identities import identities
 from tests.spoofs.paths import paths
 from tests.spoofs.senders import senders
@@ -21,6 +22,7 @@ GROUPS = {
     "identities": identities,
     "paths": paths,
     "signatures": signatures,
+    "containers": containers,
     "structures": structures,
     "terminals": terminals,
 }

@@ -80,3 +80,8 @@ class Clear:
 def opaque(cms: bytes, kind: bytes = OPAQUE) -> bytes:
     """The entity of an opaque signature."""
     return part(kind, cms)
+
+
+def clear_mail(cms: bytes, entity: bytes = ENTITY) -> bytes:
+    """A mail of the victim with this detached signature, whatever it is over."""
+    return sent_by(ALICE) + Clear(entity, cms).whole

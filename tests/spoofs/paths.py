@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.spoofs.asn1 import NULL, bits, integer, oid, sequence
+from tests.spoofs.asn1 import NULL, bits, context, integer, oid, sequence
 from tests.spoofs.certificates import (
     CODE_SIGNING,
     EMAIL_ADDRESS,
@@ -29,7 +29,7 @@ from tests.spoofs.certificates import (
 )
 from tests.spoofs.cms import SignerInfo, signed, usual
 from tests.spoofs.keys import dsa_key, ec_key, rsa_key
-from tests.spoofs.mime import ALICE, ENTITY, Clear, sent_by
+from tests.spoofs.mime import ALICE, ENTITY, clear_mail
 from tests.spoofs.spoof import Spoof
 from tests.spoofs.workshop import AUTHORITY, Leaf
 
@@ -65,7 +65,7 @@ def _issuers(workshop: Workshop) -> Iterator[_Row]:
     alone = workshop.person(ALICE, issuer=None)
     yield "self-signed", alone, "self-signed", "anybody can"
     named = workshop.person(ALICE, issuer=None, subject=workshop.root.subject)
-    yield "self-signed-with-name-of-root", named, "certificate-signature", "the root's name is no secret"
+    yield "self-signed-with-name-of-root", named, "self-signed", "the root's name is no secret"
     stranger = Wanted(ec_key("stranger"), name("Stranger CA"), None, AUTHORITY).made()
     unknown = workshop.person(ALICE, issuer=stranger)
     yield "unknown-issuer", unknown, "unknown-issuer", "a CA that is not there"
@@ -73,7 +73,7 @@ def _issuers(workshop: Workshop) -> Iterator[_Row]:
     yield "unknown-root-in-mail", brought, "unknown-issuer", "a root that the mail brings is no anchor"
     namesake = Wanted(ec_key("namesake"), workshop.root.subject, None, AUTHORITY).made()
     forged = replace(workshop.person(ALICE, issuer=namesake), above=(namesake.certificate,))
-    yield "root-with-same-name", forged, "certificate-signature", "the name of the root, and another key"
+    yield "root-with-same-name", forged, "unknown-issuer", "the name of the root, and another key"
     blind = workshop.person(ALICE, issuer=replace(namesake, above=()), identified=False)
     yield "root-with-same-name-unidentified", blind, "certificate-signature", "and no identifiers to tell them apart"
     yield "signature-spoilt", workshop.person(ALICE, spoilt=True), "certificate-signature", "nobody issued it"
@@ -127,6 +127,12 @@ def _constraints(workshop: Workshop) -> Iterator[_Row]:
     ):
         above = _constrained(workshop, label, permitted, excluded)
         yield label, workshop.person(ALICE, issuer=above), "name-constraints", why
+    shouting = _constrained(workshop, "shouting", (), ("EXAMPLE.ORG",))
+    why = "its host is excluded, in capitals"
+    yield "constraint-excluded-upper", workshop.person(ALICE, issuer=shouting), "name-constraints", why
+    directory = name_constraints(excluded=[context(4, name("Alice"))])
+    above = workshop.authority("Spoof directory", extensions=(*AUTHORITY, directory))
+    yield "constraint-on-name", workshop.person(ALICE, issuer=above), "name-constraints", "the DN is excluded"
     above = _constrained(workshop, "two levels", ("evil.example",), ())
     below = workshop.authority("Spoof Unconstrained CA", above)
     yield "constraint-two-above", workshop.person(ALICE, issuer=below), "name-constraints", "of the CA's CA"
@@ -149,6 +155,18 @@ def _international_constraints(workshop: Workshop) -> Iterator[Spoof]:
     ):
         signer = workshop.leaf(leaf, issuer=_constrained(workshop, label, permitted, excluded))
         yield Spoof(label, workshop.clear(address, signer), "untrusted", "name-constraints", why)
+    address = "\u00e4lice@b\u00fccher.example"
+    a_label = "b\u00fccher.example".encode("idna").decode()
+    for label, host in (("a-label", a_label), ("a-label-domain", ".example")):
+        above = _constrained(workshop, label, (), (host,))
+        mail = workshop.clear(address, workshop.leaf(Leaf((smtp_utf8(address),)), issuer=above))
+        why = "an IDN is excluded by its A-label"
+        yield Spoof(f"constraint-utf8-{label}", mail, "untrusted", "name-constraints", why)
+    # RFC 5280, 4.2.1.10: a form of names that a program does not know how to constrain is refused.
+    other = name_constraints(permitted=[smtp_utf8("\u00e4lice@example.org")])
+    above = workshop.authority("Spoof other names", extensions=(*AUTHORITY, other))
+    mail = workshop.clear(address, workshop.leaf(Leaf((smtp_utf8(address),)), issuer=above))
+    yield Spoof("constraint-as-utf8", mail, "untrusted", "name-constraints", "a constraint that nobody has defined")
     # RFC 9598, 3: an ASCII local part has to be an rfc822Name. Else no constraint would see it.
     hidden = workshop.leaf(Leaf((smtp_utf8(ALICE),)), issuer=_constrained(workshop, "hidden", ("evil.example",), ()))
     why = "an ASCII address where constraints may not look"
@@ -197,7 +215,7 @@ def _signing_times(workshop: Workshop) -> Iterator[Spoof]:
         ("signing-time-early", "240101100000Z", "signing-time-too-early", "before the certificate was there"),
     ):
         cms = replace(signed(workshop.alice, ENTITY), signer_infos=(_at(workshop.alice, at),))
-        mail = sent_by(ALICE) + Clear(ENTITY, cms.der).whole
+        mail = clear_mail(cms.der)
         yield Spoof(label, mail, "untrusted", code, why)
 
 
@@ -213,7 +231,7 @@ def _revocation(workshop: Workshop) -> Iterator[Spoof]:
     both = ("--crl", "{crl}", "--crl", "{root_crl}")
     yield Spoof("revoked-required", gone, "untrusted", "revoked", why, (*require, *both))
     brought = replace(signed(workshop.revoked, ENTITY), crls=(workshop.files()["crl"],))
-    mail = sent_by(ALICE) + Clear(ENTITY, brought.der).whole
+    mail = clear_mail(brought.der)
     yield Spoof("revoked-by-crl-in-mail", mail, "untrusted", "revoked", "the mail itself says so", prefer)
     above = workshop.clear(ALICE, workshop.person(ALICE, issuer=workshop.revoked_authority))
     files: tuple[str, ...] = ("--crl", "{root_crl}", "--crl", "{revoked_authority_crl}")
@@ -228,7 +246,7 @@ def _revocation(workshop: Workshop) -> Iterator[Spoof]:
     ):
         yield Spoof(label, mail, "untrusted", "revocation-unknown", why, (*require, *files))
     empty = replace(signed(workshop.alice, ENTITY), crls=(RevocationList(workshop.issuing, key=ec_key("x")).made(),))
-    forged = sent_by(ALICE) + Clear(ENTITY, empty.der).whole
+    forged = clear_mail(empty.der)
     why = "the mail brings a CRL of its own making"
     options = (*require, "--crl", "{root_crl}")
     yield Spoof("revocation-forged-in-mail", forged, "untrusted", "revocation-unknown", why, options)
@@ -240,13 +258,13 @@ def _unreadable(workshop: Workshop) -> Iterator[Spoof]:
         ("certificate-no-certificate", sequence(integer(1), bits(b"")), "something else"),
     ):
         cms = replace(signed(workshop.alice, ENTITY), certificates=(changed, workshop.issuing.certificate))
-        mail = sent_by(ALICE) + Clear(ENTITY, cms.der).whole
+        mail = clear_mail(cms.der)
         verdict, code = ("invalid", "malformed-cms") if label == "certificate-cut" else ("untrusted", "no-certificate")
         yield Spoof(label, mail, verdict, code, why)
     point = sequence(sequence(oid("1.2.840.10045.2.1"), oid("1.2.840.10045.3.1.7")), bits(b"\x04" + b"\x01" * 64))
     odd = workshop.person(ALICE, public_info=point)
     why = "a point that is not on the curve"
-    yield Spoof("certificate-key-unreadable", workshop.clear(ALICE, odd), "untrusted", "certificate-unreadable", why)
+    yield Spoof("certificate-key-unreadable", workshop.clear(ALICE, odd), "invalid", "unsupported-algorithm", why)
     twice = Leaf((rfc822("mallory@evil.example"),), extra=(extension("2.5.29.17", sequence(rfc822(ALICE))),))
     mail = workshop.clear(ALICE, workshop.leaf(twice))
-    yield Spoof("certificate-two-sans", mail, "untrusted", "path-invalid", "the same extension twice")
+    yield Spoof("certificate-two-sans", mail, "untrusted", "certificate-unreadable", "the same extension twice")

@@ -39,6 +39,18 @@ def _several_fields(workshop: Workshop) -> Iterator[Spoof]:
         ("from-twice-second-empty", (("From", MALLORY), ("From", "")), "one that sees the last sees nobody"),
     ):
         yield Spoof(name, workshop.headed(*fields), "mismatch", "several-from", why)
+    whole = workshop.clear(MALLORY)
+    for name, before, why in (
+        ("from-before-blanks", b"From: alice@example.org\r\n \r\n", "some end the header there"),
+        ("from-in-bare-return", b"X: y\rFrom: alice@example.org\r\n", "a bare CR is a line end for some"),
+        ("from-after-nul", b"X: y\0\nFrom: alice@example.org\r\n", "a NUL in a field"),
+        ("from-after-byte-order-mark", b"\xef\xbb\xbfFrom: alice@example.org\r\n", "some skip the mark"),
+        ("from-with-nul-in-name", b"From\0: alice@example.org\r\n", "what ends a string in C"),
+        ("from-with-no-break-space", b"From\xc2\xa0: alice@example.org\r\n", "a space that is none"),
+    ):
+        yield Spoof(name, before + whole, "invalid", "malformed-mail", why)
+    garbage = b"From: alice@example.org\r\nthis is no field\r\n" + whole
+    yield Spoof("from-before-garbage", garbage, "unsigned", "not-signed", "the header ends where no field is")
     three = (("From", MALLORY), ("Subject", "Hello"), ("From", ALICE), ("FROM", MALLORY))
     yield Spoof("from-three-times", workshop.headed(*three), "mismatch", "several-from", "hidden between two")
 
@@ -53,6 +65,7 @@ def _no_mailbox(workshop: Workshop) -> Iterator[Spoof]:
         ("from-only-group", "Alice and friends:;", "a group without a mailbox"),
         ("from-only-name", "Alice Example", "no address at all"),
         ("from-empty-angles", f'"{ALICE}" <>', "the null address of bounces"),
+        ("from-second-unreadable", f"{MALLORY}, {ALICE}@", "a second mailbox that some repair"),
         ("from-no-domain", "alice", "a local part alone"),
         ("from-two-at", f"{ALICE}@evil.example", "which @ divides?"),
         ("from-angle-after-address", f"<{MALLORY}> {ALICE}", "text after the angle"),
@@ -71,6 +84,10 @@ def _display_names(workshop: Workshop) -> Iterator[Spoof]:
     for name, value, why in (
         ("name-is-address", f'"{ALICE}"{_BEHIND}', "most lists of mails show the name alone"),
         ("name-is-mailbox", f'"Alice <{ALICE}>"{_BEHIND}', "the whole mailbox, as a name"),
+        ("name-single-quotes", f"\"'{ALICE}'\"{_BEHIND}", "in single quotes"),
+        ("name-in-a-sentence", f'"On behalf of {ALICE}, Mallory"{_BEHIND}', "in a sentence"),
+        ("name-other-address", f'"bob@example.net"{_BEHIND}', "of anybody"),
+        ("name-a-label", f'"alice@xn--xample-2of.org"{_BEHIND}', "at an A-label"),
         ("name-mailto", f'"mailto:{ALICE}"{_BEHIND}', "as a link"),
         ("name-address-upper", f'"{ALICE.upper()}"{_BEHIND}', "in capitals"),
         ("name-address-quoted-pairs", rf'"alice\@example\.org"{_BEHIND}', "with quoted pairs"),
@@ -190,6 +207,12 @@ def _other_fields(workshop: Workshop) -> Iterator[Spoof]:
             (("From", MALLORY), ("Sender", f'"{ALICE}"{_BEHIND}')),
             "display-name",
             "a name of Sender is shown too",
+        ),
+        (
+            "sender-injection",
+            (("From", MALLORY), ("Sender", f"=?utf-8?q?A=0D=0A?={_BEHIND}")),
+            "header-injection",
+            "a line of the header in the name of Sender",
         ),
         ("sender-list", (("From", MALLORY), ("Sender", f"{MALLORY}, {ALICE}")), "sender-mismatch", "two in one"),
         ("resent-from", (("From", ALICE), ("Resent-From", MALLORY)), "from-mismatch", "who sent it again"),

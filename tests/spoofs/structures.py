@@ -22,6 +22,7 @@ from tests.spoofs.mime import (
     BOUNDARY,
     ENTITY,
     MALLORY,
+    OPAQUE,
     OTHER_ENTITY,
     SIGNATURE,
     SIGNED,
@@ -123,6 +124,12 @@ def _after(workshop: Workshop) -> Iterator[Spoof]:
     for label, after in (("text", b"\r\nP.S. My account is 0815.\r\n"), ("html", b"\r\n<p>0815</p>\r\n")):
         why = "text after the base64 of an opaque signature"
         yield Spoof(f"opaque-then-{label}", sent_by(ALICE) + attached + after, "unsigned", "trailing-data", why)
+
+    both = [base64.encodebytes(signed(workshop.alice, each, attached=True).der) for each in (ENTITY, ENTITY + b" ")]
+    body = b"".join(each if each.endswith(b"=\n") else each[:-1] + b"====\n" for each in both).replace(b"\n", b"\r\n")
+    mail = sent_by(ALICE) + b"Content-Type: %b\r\nContent-Transfer-Encoding: base64\r\n\r\n%b" % (OPAQUE, body)
+    why = "some stop at the padding, some go on"
+    yield Spoof("opaque-then-opaque", mail, "unsigned", "trailing-data", why)
 
 
 def _parts(workshop: Workshop) -> Iterator[Spoof]:
@@ -227,6 +234,13 @@ def _types(workshop: Workshop) -> Iterator[Spoof]:
             "other-protection",
             "unsigned",
             "one that nobody knows",
+        ),
+        (
+            "protocol-twice",
+            SIGNED + b'; protocol="application/pgp-signature"',
+            "malformed-mail",
+            "invalid",
+            "which of two?",
         ),
     ):
         yield Spoof(label, sent_by(ALICE) + replace(clear, kind=kind).whole, verdict, code, why)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.spoofs.certificates import EMAIL_ADDRESS, PSEUDONYM, Wanted, name, rfc822, smtp_utf8
+from tests.spoofs.cms import signed
 from tests.spoofs.keys import ec_key
-from tests.spoofs.mime import ALICE
+from tests.spoofs.mime import ALICE, ENTITY, clear_mail
 from tests.spoofs.spoof import Honest, Spoof
 from tests.spoofs.workshop import AUTHORITY, Leaf
 
@@ -46,7 +48,11 @@ def terminals(workshop: Workshop) -> Iterator[Spoof]:
         subject = name((EMAIL_ADDRESS if trick.isascii() else PSEUDONYM, trick))
         leaf = Leaf((smtp_utf8(f"\u00e4{trick}@evil.example"),), subject)
         mail = workshop.clear(ALICE, workshop.leaf(leaf))
-        yield Spoof(f"terminal-{label}-utf8", mail, "mismatch", "from-mismatch", "in a SmtpUTF8Mailbox")
+        yield Spoof(f"terminal-{label}-utf8", mail, "mismatch", "no-mailbox", "in a SmtpUTF8Mailbox")
+        nobody = workshop.leaf(Leaf((rfc822(ALICE),)), issuer_name=name(trick))
+        cms = replace(signed(nobody, ENTITY), certificates=())
+        mail = clear_mail(cms.der)
+        yield Spoof(f"terminal-{label}-nobody", mail, "untrusted", "no-certificate", "in how the signer is named")
         stranger = Wanted(ec_key("terminal"), name(trick), None, AUTHORITY).made()
         mail = workshop.clear(ALICE, workshop.person(ALICE, issuer=stranger))
         yield Spoof(f"terminal-{label}-issuer", mail, "untrusted", "unknown-issuer", "in the issuer")

@@ -24,6 +24,8 @@ _REFUSED = {
     "key-ed25519": "it asks EdDSA for a digest",
     "cms-no-digests": "it hashes with what digestAlgorithms lists alone",
     "attribute-order": "it hashes the attributes as they were sent",
+    "certificate-purpose-any": "it wants emailProtection by name",
+    "chain-crossed": "it follows the first way alone",
     "clear-octet-stream": "it goes by the type alone",
     "opaque-octet-stream": "the same",
     "opaque-binary": "it takes all for base64",

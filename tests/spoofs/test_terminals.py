@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.spoofs.terminals import TRICKS
 
 if TYPE_CHECKING:
     from tests.spoofs.conftest import Shelf
@@ -45,6 +48,17 @@ def test_no_tag_character_hides_in_the_text(shown: str, shown_of_honest: str) ->
 
 def test_no_line_about_a_spoof_begins_with_trusted(shown: str) -> None:
     assert not [line for line in shown.splitlines() if line.strip().lower().startswith("trusted")]
+
+
+def test_the_name_of_a_file_does_not_act_on_the_terminal(shelf: Shelf, spoofs: dict[str, list[Spoof]]) -> None:
+    mail = spoofs["senders"][0]
+    tricks = [trick for trick in TRICKS.values() if "\0" not in trick and len(trick) < 100]
+    folder = shelf.put("files", [replace(mail, name=trick) for trick in tricks])
+    done = shelf.run(folder)
+    said = done.out.decode() + done.err
+    assert not [c for c in said if unicodedata.category(c) in {"Cc", "Zl", "Zp"} and c != "\n"]
+    assert not _BIDI & set(said)
+    assert len([line for line in said.splitlines() if line and not line.startswith(" ")]) == len(tricks)
 
 
 def test_only_our_own_words_stand_at_the_start_of_a_line(shown: str, spoofs: dict[str, list[Spoof]]) -> None:

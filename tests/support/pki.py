@@ -1,4 +1,4 @@
-"""Certificates, CRLs and OCSP responses that say whatever a test wants, wrong or right. Keys are P-256: they are fast."""
+"""Certificates, CRLs and OCSP responses that say whatever a test wants, wrong or right, with fast keys (P-256)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from smime_agent import der
 from smime_agent.certificates.request import general_name
@@ -24,16 +24,27 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-MAIL = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.EMAIL_PROTECTION])
-SERVER = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH])
+MAIL = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+SERVER = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
 Extensions = tuple[tuple[x509.ExtensionType, bool], ...]
+
+
+_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 
 
 def usage(*bits: str) -> x509.KeyUsage:
     """A keyUsage with these bits, by their names in the cryptography package."""
-    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
-    names += ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
-    return x509.KeyUsage(**{name: name in bits for name in names})
+    return x509.KeyUsage(**{name: name in bits for name in _USAGES})
 
 
 CA_USAGE = usage("key_cert_sign", "crl_sign")
@@ -53,7 +64,7 @@ class Party:
     not_before: datetime = NOW - 400 * DAY
     not_after: datetime = NOW + 400 * DAY
     key: Any = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
-    digest: hashes.HashAlgorithm | None = field(default_factory=hashes.SHA256)
+    digest: Any = field(default_factory=hashes.SHA256)  # None for keys that have one of their own
     serial_number: int = field(default_factory=x509.random_serial_number)
     subject: x509.Name | None = None
 
@@ -148,7 +159,8 @@ def response(  # noqa: PLR0913 - an OCSP response says many things
         about.x509, about.issuer.x509, hashes.SHA256(), status, this_update, next_update, since, reason
     )
     builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, responder.x509)
-    builder = builder.certificates([responder.x509] if certificates is None else certificates)
+    travelling = [responder.x509] if certificates is None else certificates
+    builder = builder.certificates(travelling) if travelling else builder
     return builder.sign(responder.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
@@ -160,4 +172,32 @@ def version_1(party: Party) -> bytes:
     validity = der.sequence(der.time(party.not_before), der.time(party.not_after))
     tbs = der.sequence(der.integer(1), algorithm, name, validity, name, key)
     signature = party.key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    return der.sequence(tbs, algorithm, der.tlv(0x03, b"\0", signature))
+
+
+def with_sha1(party: Party) -> bytes:
+    """The certificate of ``party``, whose issuer has an RSA key, signed with SHA-1."""
+    sha256, sha1 = (der.algorithm(f"1.2.840.113549.1.1.{number}", der.NULL) for number in (11, 5))
+    tbs = party.x509.tbs_certificate_bytes.replace(sha256, sha1)
+    signature = (party.issuer or party).key.sign(tbs, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 - what is tested
+    return der.sequence(tbs, sha1, der.tlv(0x03, b"\0", signature))
+
+
+def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
+    """An RSA key, which may be too short."""
+    return rsa.generate_private_key(65537, bits)
+
+
+def signed_list(party: Party, entries: bytes) -> bytes:
+    """A CRL of ``party``, whose key is RSA, with these encoded entries."""
+    algorithm = der.algorithm("1.2.840.113549.1.1.11", der.NULL)
+    tbs = der.sequence(
+        der.integer(1),
+        algorithm,
+        party.distinguished_name.public_bytes(),
+        der.time(NOW - DAY),
+        der.time(NOW + DAY),
+        der.sequence(entries) if entries else b"",
+    )
+    signature = party.key.sign(tbs, padding.PKCS1v15(), hashes.SHA256())
     return der.sequence(tbs, algorithm, der.tlv(0x03, b"\0", signature))

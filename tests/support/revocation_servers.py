@@ -18,6 +18,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
@@ -96,8 +97,12 @@ def never_ends(_: Request, connection: Connection) -> None:
 
 @dataclass
 class WebServer:
-    """An HTTP server of our own, which does what a test says for each path, and remembers what it was asked."""
+    """An HTTP server of our own, which does what a test says for each path, and remembers what it was asked.
 
+    With ``tls`` it is one of HTTPS.
+    """
+
+    tls: ssl.SSLContext | None = None
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
 
@@ -147,7 +152,10 @@ class WebServer:
             self._start(self._talk, stream)
 
     def _talk(self, stream: socket.socket) -> None:
-        with stream, contextlib.suppress(OSError):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            stack.enter_context(stream)
+            if self.tls:
+                stream = stack.enter_context(self.tls.wrap_socket(stream, server_side=True))
             request = _read_request(stream)
             if request is not None:
                 self.requests.append(request)
@@ -199,8 +207,14 @@ def crl(  # noqa: PLR0913 - each is one thing that can be wrong with a CRL
     next_update: timedelta = 24 * HOUR,
     key: CertificateIssuerPrivateKeyTypes | None = None,
     delta_of: int | None = None,
+    deltas_at: str | None = None,
+    scope: x509.IssuingDistributionPoint | None = None,
 ) -> bytes:
-    """A DER CRL; times count from now, ``key`` signs instead of the authority's, ``delta_of`` makes it a delta CRL."""
+    """A DER CRL; times count from now, ``key`` signs instead of the authority's.
+
+    ``delta_of`` makes it a delta CRL to that number; ``deltas_at`` is the URL where it says that its delta CRL is,
+    ``scope`` what it says that it is about.
+    """
     now = datetime.now(UTC)
     entries = [
         x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - HOUR).build() for serial in revoked
@@ -213,6 +227,13 @@ def crl(  # noqa: PLR0913 - each is one thing that can be wrong with a CRL
     builder = builder.add_extension(x509.CRLNumber(7), critical=False)
     if delta_of is not None:
         builder = builder.add_extension(x509.DeltaCRLIndicator(delta_of), critical=True)
+    if deltas_at is not None:
+        names = [x509.UniformResourceIdentifier(deltas_at)]
+        builder = builder.add_extension(
+            x509.FreshestCRL([x509.DistributionPoint(names, None, None, None)]), critical=False
+        )
+    if scope is not None:
+        builder = builder.add_extension(scope, critical=True)
     return builder.sign(key or authority.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 

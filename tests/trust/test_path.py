@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, x25519
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,10 +17,14 @@ from smime_agent.trust.anchors import Anchor
 from smime_agent.trust.evidence import RevocationMode
 from smime_agent.trust.path import PathResult, PathValidator, PolicyInputs, Purpose, RevocationStatus, TrustPolicy
 from smime_agent.verdict import Code, Verdict
-from tests.support.pki import CA_USAGE, DAY, MAIL, NOW, SERVER, Party, signer, usage, version_1
+from smime_agent.x509 import load_certificates
+from tests.support.pki import DAY, MAIL, NOW, SERVER, Party, rsa_key, signer, usage, version_1, with_sha1
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
+
+    from smime_agent.x509 import Certificate
 
 ROOT = Party("Example Root")
 ISSUING = Party("Example CA", ROOT)
@@ -82,7 +87,7 @@ def test_an_end_entity_that_is_an_anchor_vouches_for_nobody_else() -> None:
 
 
 def test_names_are_compared_without_case_and_extra_spaces() -> None:
-    differently = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "example  ca")])
+    differently = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "example  ca")])
     same = Party("Example CA", ROOT, key=ISSUING.key, subject=differently)
     assert not validate(ALICE, same).reasons
 
@@ -193,7 +198,7 @@ def test_not_yet_valid() -> None:
 
 
 @pytest.mark.parametrize("validity", [{"not_after": NOW - DAY}, {"not_before": NOW + DAY}])
-def test_an_issuer_outside_of_its_validity(validity: dict[str, datetime]) -> None:
+def test_an_issuer_outside_of_its_validity(validity: dict[str, Any]) -> None:
     issuing = Party("Example CA", ROOT, key=ISSUING.key, **validity)
     assert codes(validate(ALICE, issuing)) == [Code.ISSUER_EXPIRED]
 
@@ -243,9 +248,7 @@ def test_an_extended_key_usage_for_something_else() -> None:
     assert codes(validate(signer(ISSUING, extra=((SERVER, False),)), ISSUING)) == [Code.EXTENDED_KEY_USAGE]
 
 
-@pytest.mark.parametrize(
-    "extra", [(), ((x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]), False),)]
-)
+@pytest.mark.parametrize("extra", [(), ((x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]), False),)])
 def test_no_extended_key_usage_or_any(extra: Any) -> None:  # noqa: ANN401 - extensions of all kinds
     assert not validate(signer(ISSUING, extra=extra), ISSUING).reasons
 
@@ -308,8 +311,20 @@ def test_an_extension_that_is_not_known_and_not_critical() -> None:
 
 
 def test_a_certificate_that_its_issuer_did_not_sign() -> None:
-    impostor = Party("Example CA", key_usage=CA_USAGE)
-    assert codes(validate(signer(impostor), ISSUING)) == [Code.CERTIFICATE_SIGNATURE]
+    forged = signer(ISSUING)
+    forged.der = forged.der.replace(b"alice@example.org", b"mallo@example.org")
+    assert codes(validate(forged, ISSUING)) == [Code.CERTIFICATE_SIGNATURE]
+
+
+def test_an_intermediate_that_the_root_did_not_sign() -> None:
+    issuing = Party("Example CA", ROOT, path_length=0)
+    issuing.der = issuing.der.replace(b"Example CA", b"Example CB")
+    impostor = Party("Example CB", key=issuing.key)
+    assert codes(validate(signer(impostor), issuing)) == [Code.CERTIFICATE_SIGNATURE]
+
+
+def test_an_issuer_of_the_same_name_with_another_key() -> None:
+    assert codes(validate(signer(Party("Example CA")), ISSUING)) == [Code.UNKNOWN_ISSUER]
 
 
 def test_an_explicit_policy_that_nobody_asserts() -> None:
@@ -323,19 +338,21 @@ def test_a_ca_that_demands_a_policy() -> None:
 
 
 def test_a_weak_digest() -> None:
-    weak = Party("Example CA", ROOT, digest=hashes.SHA1())
-    assert codes(validate(signer(weak), weak)) == [Code.WEAK_DIGEST]
+    issuing = Party("Example CA", ROOT, key=rsa_key())
+    weak = signer(issuing)
+    weak.der = with_sha1(weak)
+    assert codes(validate(weak, issuing)) == [Code.WEAK_DIGEST]
 
 
 def test_a_weak_digest_of_the_roots_own_signature_does_not_matter() -> None:
-    root = Party("Root", digest=hashes.SHA1())
-    root.digest = hashes.SHA256()
+    root = Party("Root", key=rsa_key())
+    root.der = with_sha1(root)
     assert not validate(signer(root), anchors=[root]).reasons
 
 
 @pytest.mark.parametrize("below", [False, True])
 def test_a_short_rsa_key(below: bool) -> None:  # noqa: FBT001 - pytest passes it
-    key = rsa.generate_private_key(65537, 1024)
+    key = rsa_key(1024)
     weak = Party("Weak", ROOT, key=key) if below else ROOT
     leaf = signer(weak) if below else signer(weak, key=key)
     assert codes(validate(leaf, weak)) == [Code.WEAK_KEY]
@@ -346,7 +363,7 @@ def test_a_dsa_key() -> None:
 
 
 def test_weak_keys_pass_where_a_person_wants_it() -> None:
-    leaf = signer(ROOT, key=rsa.generate_private_key(65537, 1024))
+    leaf = signer(ROOT, key=rsa_key(1024))
     assert not validate(leaf, weak_digests=True).reasons
 
 
@@ -384,7 +401,7 @@ def test_what_a_root_issued_before_it_was_distrusted() -> None:
         (ec.generate_private_key(ec.BrainpoolP256R1()), hashes.SHA256()),
         (ec.generate_private_key(ec.BrainpoolP512R1()), hashes.SHA512()),
         (ec.generate_private_key(ec.SECP521R1()), hashes.SHA512()),
-        (rsa.generate_private_key(65537, 2048), hashes.SHA384()),
+        (rsa_key(), hashes.SHA384()),
     ],
     ids=[
         "Ed25519",
@@ -403,16 +420,15 @@ def test_a_ca_with_a_key_of_any_kind(key: Any, digest: hashes.HashAlgorithm | No
     assert not validate(signer(root), anchors=[root]).reasons
 
 
-def test_a_ca_whose_key_cannot_sign() -> None:
-    root = Party("Root")
-    swapped = Party("Root", issuer=root, key=x25519.X25519PrivateKey.generate())
-    assert codes(validate(signer(root), anchors=[swapped])) == [Code.CERTIFICATE_SIGNATURE]
-
-
-def test_a_signature_algorithm_that_does_not_fit_the_key() -> None:
-    rsa_root = Party("Root", key=rsa.generate_private_key(65537, 2048))
-    ec_root = Party("Root")
-    assert codes(validate(signer(ec_root), anchors=[rsa_root])) == [Code.CERTIFICATE_SIGNATURE]
+@pytest.mark.parametrize("key", [rsa_key(), x25519.X25519PrivateKey.generate()], ids=["RSA", "X25519"])
+def test_a_signature_that_the_issuers_key_cannot_have_made(key: Any) -> None:  # noqa: ANN401 - any key
+    maker = Party("Root")
+    other = Party("Root", issuer=maker, key=key)
+    leaf = signer(maker)
+    ours = x509.SubjectKeyIdentifier.from_public_key(maker.key.public_key()).digest
+    theirs = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest
+    leaf.der = leaf.der.replace(ours, theirs)
+    assert codes(validate(leaf, anchors=[other])) == [Code.CERTIFICATE_SIGNATURE]
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
@@ -442,3 +458,32 @@ def test_revocation_that_is_off_is_noted() -> None:
         RevocationStatus.NOT_CHECKED,
         [Code.REVOCATION_NOT_CHECKED],
     )
+
+
+# --- the certificates of RFC 9216 ------------------------------------------------------------------------------------
+
+
+def of_rfc_9216(folder: Path, section: str) -> Certificate:
+    [file] = (folder / "rfc9216").glob(f"*-{section}_*.pem")
+    [certificate] = load_certificates(file.read_bytes())
+    return certificate
+
+
+@pytest.mark.parametrize(
+    ("leaf", "purpose", "cross", "root"),
+    [
+        ("4_1_Alice", Purpose.SIGN, None, "3_1"),
+        ("4_3_Alice", Purpose.ENCRYPT, None, "3_1"),
+        ("5_1_Bob", Purpose.SIGN, "3_3", "6_1"),
+        ("5_3_Bob", Purpose.ENCRYPT, "3_3", "6_1"),
+        ("7_1_Carlos", Purpose.SIGN, None, "6_1"),
+        ("7_3_Carlos", Purpose.ENCRYPT, None, "6_1"),
+        ("8_1_Dana", Purpose.SIGN, "6_3", "3_1"),
+        ("8_3_Dana", Purpose.ENCRYPT, "6_3", "3_1"),
+    ],
+)
+def test_the_chains_of_rfc_9216(leaf: str, purpose: Purpose, cross: str | None, root: str, vectors: Path) -> None:
+    pool = [of_rfc_9216(vectors, cross).encoded] if cross else []
+    anchor = Anchor(of_rfc_9216(vectors, root), "RFC 9216")
+    validator = PathValidator(TrustPolicy((anchor,), NOW, RevocationMode.OFF))
+    assert not validator.validate(of_rfc_9216(vectors, leaf), pool, purpose).reasons

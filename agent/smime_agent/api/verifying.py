@@ -16,7 +16,7 @@ from smime_agent.smime.verify import Expected, verify
 from smime_agent.trust.anchors import Anchor
 from smime_agent.trust.evidence import RevocationMode
 from smime_agent.trust.path import PathValidator, TrustPolicy
-from smime_agent.x509 import load_certificates
+from smime_agent.x509 import InvalidCertificateError, load_certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -106,7 +106,12 @@ class Verifier:
 
 
 def _anchors(path: Path) -> list[Anchor]:
-    return [Anchor(certificate, str(path)) for certificate in load_certificates(_read(path, "CA file"))]
+    data = _read(path, "CA file")
+    try:
+        return [Anchor(certificate, str(path)) for certificate in load_certificates(data)]
+    except InvalidCertificateError as error:
+        msg = f"there is no CA in {path}: {error}"
+        raise UsageError(msg) from error
 
 
 def _crls(path: Path) -> list[bytes]:

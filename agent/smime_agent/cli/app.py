@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 COMMANDS = {
     "sign": "sign",
     "verify": "verify",
+    "inspect": "inspect",
     "token": "token",
     "key": "key",
     "cert": "cert",

@@ -34,6 +34,10 @@ _VALIDATION: Final = {
 }
 
 
+#: Said in another line already, or in nearly every mail.
+_UNTOLD: Final = frozenset({Code.REVOCATION_NOT_CHECKED, Code.PREAMBLE})
+
+
 def as_json(verification: Verification, file: str | None) -> dict[str, Any]:
     """The fields of ``smime-agent.verify/1``."""
     return {
@@ -96,13 +100,17 @@ def card(verification: Verification, file: str | None = None) -> Iterator[str]:
     for reason in verification.reasons:
         yield _line("because", f"{reason.text} ({reason.code.value})")
     for note in verification.notes:
-        yield _line("note", f"{note.text} ({note.code.value})")
+        if note.code not in _UNTOLD:
+            yield _line("note", f"{note.text} ({note.code.value})")
 
 
 def _headline(verification: Verification) -> str:
-    if verification.verdict is Verdict.TRUSTED and any(note.code is Code.NO_SENDER for note in verification.notes):
+    verdict = verification.verdict
+    if verdict is Verdict.TRUSTED and any(note.code is Code.NO_SENDER for note in verification.notes):
         return "trusted: signed by the holder of the certificate, and not changed since"
-    return _HEADLINES[verification.verdict]
+    if verdict is Verdict.MISMATCH and {reason.code for reason in verification.reasons} == {Code.DATE_MISMATCH}:
+        return "mismatch: signed by the sender, but not when the mail says"
+    return _HEADLINES[verdict]
 
 
 def _layer_lines(layer: Layer, *, several: bool) -> Iterator[str]:

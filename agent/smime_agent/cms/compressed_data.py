@@ -17,13 +17,19 @@ from smime_agent import der
 from smime_agent.cms.ber import CONSTRUCTED, exceeded, integer, malformed
 from smime_agent.cms.content import Content
 from smime_agent.cms.content_info import CONTEXT_1, typed_content
-from smime_agent.cms.enveloped_data import EncryptedContentInfo, opened, read_attributes, read_encrypted_content_info
-from smime_agent.cms.signer_info import AlgorithmIdentifier, Attribute, read_algorithm
+from smime_agent.cms.enveloped_data import (
+    EncryptedContentInfo,
+    opened,
+    optional_attributes,
+    read_encrypted_content_info,
+)
+from smime_agent.cms.signer_info import AlgorithmIdentifier, read_algorithm
 from smime_agent.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from smime_agent.cms.attributes import Attribute
     from smime_agent.cms.ber import Element, Reader
 
 ID_DIGESTED_DATA: Final = "1.2.840.113549.1.7.5"
@@ -138,7 +144,7 @@ class EncryptedData:
         reader, fields, end = opened(source, ID_ENCRYPTED_DATA)
         version = integer(reader.contents(fields.required(der.INTEGER)))
         content_info = read_encrypted_content_info(reader, source, fields.required(der.SEQUENCE))
-        unprotected = read_attributes(reader, fields.optional(CONTEXT_1))
+        unprotected = optional_attributes(reader, fields.optional(CONTEXT_1))
         fields.finish()
         return cls(version, content_info, unprotected, source.size - end)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from smime_agent import der
@@ -48,7 +49,7 @@ def typed_content(reader: Reader, whole: Element) -> tuple[str, Element | None]:
     fields.finish()
     if wrapper is None:
         return dotted, None
-    inside = reader.members(wrapper, 1)
-    if not inside:
+    inside = list(islice(reader.children(wrapper), 2))
+    if len(inside) != 1:
         malformed("not exactly one content")
     return dotted, inside[0]

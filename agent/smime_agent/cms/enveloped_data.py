@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from smime_agent import der
+from smime_agent.cms.attributes import Attribute, read_attributes
 from smime_agent.cms.ber import CONSTRUCTED, Reader, integer, malformed, object_identifier
 from smime_agent.cms.content import Content
 from smime_agent.cms.content_info import CONTEXT_0, CONTEXT_1, OBJECT_IDENTIFIER, open_content_info
 from smime_agent.cms.normal import to_der
 from smime_agent.cms.recipient_info import CONTEXT_2
-from smime_agent.cms.signer_info import MAX_ATTRIBUTES, AlgorithmIdentifier, Attribute, read_algorithm
+from smime_agent.cms.signer_info import AlgorithmIdentifier, read_algorithm
 
 if TYPE_CHECKING:
     from smime_agent.cms.ber import Element, Fields
@@ -87,7 +88,7 @@ class EnvelopedData:
         originator_info = _originator_info(reader, fields.optional(CONTEXT_0))
         recipient_infos = _recipient_infos(reader, fields.required(der.SET))
         content_info = read_encrypted_content_info(reader, source, fields.required(der.SEQUENCE))
-        unprotected = read_attributes(reader, fields.optional(CONTEXT_1))
+        unprotected = optional_attributes(reader, fields.optional(CONTEXT_1))
         fields.finish()
         return cls(version, originator_info, recipient_infos, content_info, unprotected, source.size - end)
 
@@ -132,12 +133,12 @@ class AuthEnvelopedData:
             originator_info=originator_info,
             recipient_infos=recipient_infos,
             encrypted_content_info=content_info,
-            authenticated_attributes=read_attributes(reader, authenticated),
+            authenticated_attributes=optional_attributes(reader, authenticated),
             encoded_attributes=None
             if authenticated is None
             else to_der(bytes((der.SET,)) + reader.encoded(authenticated)[1:]),
             mac=mac,
-            unauthenticated_attributes=read_attributes(reader, unauthenticated),
+            unauthenticated_attributes=optional_attributes(reader, unauthenticated),
             trailing=source.size - end,
         )
 
@@ -157,21 +158,14 @@ def read_encrypted_content_info(reader: Reader, source: Source, element: Element
     return EncryptedContentInfo(content_type, algorithm, None if content is None else Content(source, reader, content))
 
 
-def read_attributes(reader: Reader, element: Element | None) -> tuple[Attribute, ...]:
-    """A SET OF Attribute under a tag of its own, or none; values are as they came.
+def optional_attributes(reader: Reader, element: Element | None) -> tuple[Attribute, ...]:
+    """The attributes in a field that may be absent.
 
     Raises:
-        UntrustworthyError: it is something else, or there are more than 1,000.
+        UntrustworthyError: it holds something else.
         FileError: it cannot be read.
     """
-    attributes = []
-    for attribute in reader.members(element, MAX_ATTRIBUTES) if element is not None else ():
-        fields = reader.fields(attribute, der.SEQUENCE)
-        dotted = object_identifier(reader.contents(fields.required(OBJECT_IDENTIFIER)))
-        found = reader.members(fields.required(der.SET), MAX_ATTRIBUTES)
-        fields.finish()
-        attributes.append(Attribute(dotted, tuple(map(reader.encoded, found))))
-    return tuple(attributes)
+    return () if element is None else read_attributes(reader, element)
 
 
 def opened(source: Source, content_type: str) -> tuple[Reader, Fields, int]:

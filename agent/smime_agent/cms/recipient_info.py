@@ -52,7 +52,7 @@ class IssuerAndSerialNumber:
 class KeyIdentifier:
     """A key by the subjectKeyIdentifier of its certificate, or by a name that both sides gave it.
 
-    ``date`` is a GeneralizedTime as it was written; ``other`` is an encoded OtherKeyAttribute (RFC 5652, 6.2.2, 10.2.7).
+    ``date`` is a GeneralizedTime as it was written; ``other`` is an encoded OtherKeyAttribute (RFC 5652, 10.2.7).
     """
 
     identifier: bytes

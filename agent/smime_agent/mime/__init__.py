@@ -14,7 +14,6 @@ from smime_agent.mime.assemble import multipart_signed, pkcs7_mime
 from smime_agent.mime.canonical import Entity
 from smime_agent.mime.message import Message, Protection, split
 from smime_agent.mime.transfer import canonical_lines
-from smime_agent.mime.transfer import canonical_lines
 
 if TYPE_CHECKING:
     from smime_agent.mime.envelope import ClearSigned, LayerKind, clear_signed, cms_of, layer_of

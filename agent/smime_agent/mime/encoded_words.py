@@ -8,16 +8,19 @@ from typing import Final
 
 _START: Final = re.compile(r"=\?([A-Za-z0-9_.:+-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([bBqQ])\?")
 _NOT_BLANK: Final = re.compile(r"\S*")
+_WITH_MARK: Final = frozenset({"utf-16", "utf-32"})
+_MARKS: Final = frozenset({b"\xfe\xff", b"\xff\xfe", b"\0\0"})
 _WORD_LIMIT: Final = 1000  # in one text
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]")
 # Codecs of the standard library that are text, and that no mail program knows as a charset.
 _NO_CHARSETS: Final = ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined")
 
 
-def decoded(text: str) -> str:
+def decoded(text: str, charset: str | None = None) -> str:
     """The text with each encoded word replaced by what it stands for, wherever it stands and however it ends.
 
-    White space between two of them goes (RFC 2047, 6.2). What is not known as a charset is read as Latin-1.
+    White space between two of them goes (RFC 2047, 6.2). What is not known as a charset is read as Latin-1. With a
+    ``charset`` all are read in it, as by a mail program that does not know theirs.
     """
     if "=?" not in text:
         return text
@@ -30,14 +33,14 @@ def decoded(text: str) -> str:
             break
         between = text[position : match.start()]
         end, position = _word_end(text, match.end())
-        charset, octets = match[1].lower(), _octets(match[2], text[match.end() : end])
-        if pending is not None and not between.strip() and pending[0] == charset:
-            pending = (charset, pending[1] + octets)
+        word = (charset or match[1].lower(), _octets(match[2], text[match.end() : end]))
+        if pending is not None and not between.strip() and pending[0] == word[0]:
+            pending = (word[0], pending[1] + word[1])
             continue
         out.append(_text(pending))
         if pending is None or between.strip():
             out.append(between)
-        pending = (charset, octets)
+        pending = word
     out.append(_text(pending))
     out.append(text[position:])
     return "".join(out)
@@ -66,6 +69,8 @@ def _text(word: tuple[str, bytes] | None) -> str:
     if word is None:
         return ""
     charset, octets = word
+    if charset in _WITH_MARK and octets[:2] not in _MARKS:
+        charset += "-be"  # RFC 2781, 4.3
     if charset.replace("-", "_") not in _NO_CHARSETS:
         try:
             return octets.decode(charset, "replace")

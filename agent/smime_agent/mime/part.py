@@ -197,7 +197,7 @@ def refuse_ambiguous(part: Part) -> None:
     if _BLANK_LINE.search(b"".join(part.fields).rstrip()):
         raise malformed("a line of blanks is in the header, where some readers end it")
     for field in part.fields:
-        name = field.partition(b":")[0]
+        name = field.partition(b":")[0] if field[0] in b"CcMm" else b"-"
         if name[-1:] in b" \t" and field_name(field) in {*_ONCE, _MIME_VERSION}:
             raise malformed("a blank stands before the colon of a field that decides what is shown")
     value = part.value(b"content-type")

@@ -141,8 +141,12 @@ def _names(mailbox: MailboxText) -> tuple[str, ...]:
 
 def _forms(text: str) -> tuple[str, ...]:
     """The forms of a name in which mail programs show it, from the most careful to the most lenient one."""
-    once = decoded(_unquoted(text))
-    return tuple(dict.fromkeys((once, text, decoded(once))))
+    unquoted_text = _unquoted(text)
+    if "=?" not in unquoted_text:
+        return (unquoted_text,) if unquoted_text == text else (unquoted_text, text)
+    once = decoded(unquoted_text)
+    # A charset such as UTF-16 or one of EBCDIC hides what a program that does not know it shows.
+    return tuple(dict.fromkeys((once, text, decoded(once), decoded(unquoted_text, "latin-1"))))
 
 
 def _display_name(mailbox: MailboxText) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 DEPTH_LIMIT: Final = 100
 PART_LIMIT: Final = 10_000
 _HEADERS_LIMIT: Final = 16 * 1024 * 1024  # of all parts together: they are kept in memory
+_HEADER_GUESS: Final = 4096
 _BOUNDARY_LIMIT: Final = 900  # RFC 2046, 5.1.1 says 70; what matters is that the line stays under 998
 
 # Their parts are covered by a signature, or are its parameters: never altered inside.
@@ -216,8 +217,10 @@ class _Walk:
             raise InvalidMessageError(
                 f"the mail has more than {DEPTH_LIMIT} levels or {PART_LIMIT} parts", hint="attach an archive instead"
             )
-        block, body, separated = self._window.header(start)
-        if self._boundaries and b"--" in block:  # a boundary may hold a colon and look like a field
+        # A boundary may hold a colon and look like a field; where one is near, no more is read than up to it.
+        near = self._window.delimiter(start, self._boundaries, stop=start + _HEADER_GUESS)
+        block, body, separated = self._window.header(start, None if near.level is None else near.line)
+        if near.level is None and self._boundaries and b"--" in block:
             end = self._window.delimiter(start, self._boundaries, stop=start + len(block))
             if end.level is not None:
                 block, body, separated = block[: end.line - start], end.line, False

@@ -229,9 +229,10 @@ class _Survey:
 
     def _read(self, start: int, default: bytes) -> Part:
         """The part at ``start``; a delimiter ends its header, even where it looks like a field."""
-        head = read_part(self._source, start, min(start + _HEADER_GUESS, self._window.size))
-        long = head.body > start + _HEADER_GUESS - 4
-        reach = HEADER_LIMIT + 2 if long else _HEADER_GUESS
-        delimiter = self._window.delimiter(start, self._boundaries, stop=start + reach)
+        delimiter = self._window.delimiter(start, self._boundaries, stop=start + _HEADER_GUESS)
+        if delimiter.level is None:
+            head = read_part(self._source, start, min(start + _HEADER_GUESS, self._window.size))
+            if head.end - head.body < 4:  # noqa: PLR2004 - a line end that is cut off: the header may go on
+                delimiter = self._window.delimiter(start, self._boundaries, stop=start + HEADER_LIMIT + 2)
         limit = self._window.size if delimiter.level is None else delimiter.line
         return replace(read_part(self._source, start, limit, default=default), end=self._window.size)

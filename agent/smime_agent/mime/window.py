@@ -54,17 +54,25 @@ class Window:
             self._base = position
         return self._data, position - self._base
 
-    def header(self, start: int) -> tuple[bytes, int, bool]:
+    def header(self, start: int, stop: int | None = None) -> tuple[bytes, int, bool]:
         """The header fields at ``start``, where the body begins, and whether an empty line is between them.
 
-        A header ends at an empty line, or at a line that is no field. Raises ``InvalidMessageError`` beyond 1 MiB.
+        A header ends at an empty line, at a line that is no field, or at ``stop``, where a line begins. Raises
+        ``InvalidMessageError`` beyond 1 MiB.
         """
+        if stop is not None:
+            data, offset = self._look(start, stop - start)
+            match = FIELDS.match(data, offset, stop - self._base)
+            return self._split_off(data, offset, match.end() if match else offset)
         data, offset, end = self._fields(start, _HEADER_GUESS)
         # Only a whole line after the fields shows that they have ended.
         if data.find(b"\n", end) < 0 and self._base + len(data) < self.size:
             data, offset, end = self._fields(start, HEADER_LIMIT + 2)
         if end - offset > HEADER_LIMIT:
             raise InvalidMessageError("a header is longer than 1 MiB", hint="this is not a mail that anybody wrote")
+        return self._split_off(data, offset, end)
+
+    def _split_off(self, data: bytes, offset: int, end: int) -> tuple[bytes, int, bool]:
         separator = 1 if data.startswith(b"\n", end) else 2 if data.startswith(b"\r\n", end) else 0
         return data[offset:end], self._base + end + separator, separator > 0
 

@@ -16,8 +16,22 @@ if TYPE_CHECKING:
     from smime_agent.retrieval.limits import Limits
     from smime_agent.x509 import Certificate
 
-#: What asn1crypto and cryptography raise on garbage, as measured; none of it may reach a caller.
+#: What asn1crypto raises on garbage, as measured; none of it may reach a caller.
 GARBAGE = (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, AttributeError)
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """What cryptography raises on garbage, and on what it does not know or does not find right."""
+    from cryptography import exceptions, x509
+
+    return (
+        *GARBAGE,
+        exceptions.InvalidSignature,
+        exceptions.UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.ExtensionNotFound,
+        x509.UnsupportedGeneralNameType,
+    )
 
 
 class UnavailableError(SmimeAgentError):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import binascii
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from smime_agent.der import GENERALIZED_TIME, INTEGER, SEQUENCE, UTC_TIME
-from smime_agent.retrieval.answers import GARBAGE, Answer, Question, UnavailableError
+from smime_agent.retrieval.answers import GARBAGE, Answer, Question, UnavailableError, refusals
 from smime_agent.trust.octets import element, elements, name_key, whole
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from cryptography.x509 import CertificateRevocationList
+
     from smime_agent.retrieval.limits import Limits
+    from smime_agent.retrieval.pointers import DistributionPoint
     from smime_agent.trust.octets import Element
 
 _BEGIN: Final = b"-----BEGIN X509 CRL-----"
@@ -25,9 +29,10 @@ _TIMES: Final = {UTC_TIME, GENERALIZED_TIME}
 
 @dataclass(frozen=True, slots=True)
 class CrlQuestion(Question):
-    """The CRL at a URL; ``crl_issuer`` is the DER name of who has to have signed it."""
+    """The CRL of a distribution point, at one of its URLs; ``is_delta`` if it is to be a delta CRL."""
 
-    crl_issuer: bytes
+    point: DistributionPoint
+    is_delta: bool = False
 
     kind = "crl"
 
@@ -52,27 +57,44 @@ class CrlQuestion(Question):
         except GARBAGE as error:
             msg = f"{self.host} sent something that is no CRL"
             raise UnavailableError(msg) from error
-        if not name_key(issuer) == name_key(self.crl_issuer):
+        if name_key(issuer) != name_key(self.point.issuer):
             msg = f"{self.host} sent the CRL of another issuer"
             raise UnavailableError(msg)
         return Answer(octets, this_update, next_update)
 
     def _doubt(self, octets: bytes) -> str | None:
-        from cryptography.exceptions import UnsupportedAlgorithm
+        """Why the CRL does not settle the question, though it is of the right issuer."""
         from cryptography.x509 import load_der_x509_certificate, load_der_x509_crl
 
         try:
             crl = load_der_x509_crl(octets)
-        except (*GARBAGE, UnsupportedAlgorithm) as error:
+        except refusals() as error:
             msg = f"{self.host} sent a CRL that cannot be read"
             raise UnavailableError(msg) from error
-        try:
+        with suppress(*refusals()):
             key = load_der_x509_certificate(self.issuer.encoded).public_key()
-            if name_key(self.crl_issuer) == name_key(self.issuer.subject_encoded) and crl.is_signature_valid(key):  # type: ignore[arg-type]  # another key cannot sign, and raises
-                return None
-        except (*GARBAGE, UnsupportedAlgorithm):
-            pass
+            is_the_issuers = name_key(self.point.issuer) == name_key(self.issuer.subject_encoded)
+            if is_the_issuers and crl.is_signature_valid(key):  # type: ignore[arg-type]  # another key raises
+                return None if self._is_about(crl) else f"the CRL of {self.host} is about something else"
         return f"the CRL of {self.host} is not signed with the issuer's key"
+
+    def _is_about(self, crl: CertificateRevocationList) -> bool:
+        """The CRL is the one of this place (RFC 5280, 6.3.3 (b)), and not another one that the issuer signed too.
+
+        Somebody on the way could send that in its stead, and it would be kept to its nextUpdate.
+        """
+        from cryptography import x509
+
+        extensions = {extension.oid: extension.value for extension in crl.extensions}
+        if (x509.DeltaCRLIndicator.oid in extensions) is not self.is_delta:
+            return False
+        scope = extensions.get(x509.IssuingDistributionPoint.oid)
+        if not isinstance(scope, x509.IssuingDistributionPoint):
+            return True
+        names = {name.value for name in scope.full_name or () if isinstance(name, x509.UniformResourceIdentifier)}
+        is_other_kind = scope.only_contains_user_certs if self.certificate.is_ca else scope.only_contains_ca_certs
+        is_here = not names or not names.isdisjoint(self.point.names)
+        return is_here and not is_other_kind and not scope.only_contains_attribute_certs
 
 
 def read_head(octets: bytes) -> tuple[bytes, datetime, datetime | None]:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from smime_agent.retrieval.answers import Answer, Question, UnavailableError
 from smime_agent.retrieval.crls import CrlQuestion
 from smime_agent.retrieval.ocsp import OcspQuestion
-from smime_agent.retrieval.pointers import Pointers, pointers_of
+from smime_agent.retrieval.pointers import delta_crls_of, pointers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from smime_agent.retrieval.limits import Limits
-    from smime_agent.retrieval.pointers import DistributionPoint
+    from smime_agent.retrieval.pointers import DistributionPoint, Pointers
     from smime_agent.x509 import Certificate
 
 #: Gives questions and takes their answers, one by one; says in the end whether that settled it.
@@ -59,19 +59,23 @@ class Inquiry:
     def _ask_for_crls(self, pointers: Pointers) -> Course:
         """One CRL that is about all reasons, or all of those that are about some; and what came out since."""
         outcomes: list[bool] = []
+        deltas = list(pointers.delta_crls)
         for point in pointers.crls:  # those that are complete stand first
-            outcomes.append((yield from self._first_of(self._crls(point), self.crls)))
-            if outcomes[-1] and point.is_complete:
-                outcomes = [True]
-                break
-        is_settled = bool(outcomes) and all(outcomes)
-        if is_settled:
-            for point in pointers.delta_crls:
-                yield from self._first_of(self._crls(point), self.crls)
-        return is_settled
+            is_here = yield from self._first_of(self._crls(point), self.crls)
+            if is_here:
+                deltas.extend(delta_crls_of(self.crls[-1], point.issuer))
+                if point.is_complete:
+                    outcomes = [True]
+                    break
+            outcomes.append(is_here)
+        if not (outcomes and all(outcomes)):
+            return False
+        for delta in dict.fromkeys(deltas):
+            yield from self._first_of(self._crls(delta, is_delta=True), self.crls)
+        return True
 
-    def _crls(self, point: DistributionPoint) -> Iterator[Question]:
-        return (CrlQuestion(url, self.certificate, self.issuer, point.issuer) for url in point.urls)
+    def _crls(self, point: DistributionPoint, *, is_delta: bool = False) -> Iterator[Question]:
+        return (CrlQuestion(url, self.certificate, self.issuer, point, is_delta) for url in point.urls)
 
     def _first_of(self, questions: Iterator[Question], found: list[bytes]) -> Course:
         """Ask until one answer is beyond doubt. Those in doubt are kept too: the path validation may know better."""

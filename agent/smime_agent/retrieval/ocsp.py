@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from smime_agent import der
-from smime_agent.retrieval.answers import GARBAGE, Answer, Question, UnavailableError
+from smime_agent.retrieval.answers import GARBAGE, Answer, Question, UnavailableError, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ class OcspQuestion(Question):
             for single in response.responses:
                 if (single.issuer_name_hash, single.issuer_key_hash, single.serial_number) == asked:
                     return response, single
-        except GARBAGE as error:
+        except refusals() as error:
             msg = f"{self.host} sent something that is no OCSP response"
             raise UnavailableError(msg) from error
         msg = f"{self.host} answered about another certificate"
@@ -112,13 +112,12 @@ def _is_signed(response: OCSPResponse, issuer: Certificate, now: datetime) -> bo
 def _responder_keys(response: OCSPResponse, issuer: Certificate, now: datetime) -> Iterator[PublicKeyTypes]:
     """The keys that may sign for the issuer: its own, and those it gave to responders whose certificate is inside."""
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-    with suppress(*GARBAGE, UnsupportedAlgorithm):
+    with suppress(*refusals()):
         above = x509.load_der_x509_certificate(issuer.encoded)
         yield above.public_key()
         for certificate in response.certificates[:_MAXIMUM_CERTIFICATES]:
-            with suppress(*GARBAGE, UnsupportedAlgorithm, InvalidSignature, x509.ExtensionNotFound):
+            with suppress(*refusals()):
                 if _is_responder(certificate, now):
                     certificate.verify_directly_issued_by(above)
                     yield certificate.public_key()
@@ -135,7 +134,6 @@ def _is_responder(certificate: x509.Certificate, now: datetime) -> bool:
 
 
 def _has_signed(key: PublicKeyTypes, response: OCSPResponse) -> bool:
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 
     signature, signed = response.signature, response.tbs_response_bytes
@@ -149,6 +147,6 @@ def _has_signed(key: PublicKeyTypes, response: OCSPResponse) -> bool:
             key.verify(signature, signed)
         else:
             return False
-    except (*GARBAGE, InvalidSignature, UnsupportedAlgorithm):
+    except refusals():
         return False
     return True

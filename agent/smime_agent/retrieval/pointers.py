@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from smime_agent.retrieval.answers import GARBAGE
 from smime_agent.retrieval.urls import is_acceptable, scheme_of
+from smime_agent.trust.octets import element, elements, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,17 +17,21 @@ if TYPE_CHECKING:
 
 #: A certificate that names more places than this is not asking to be checked.
 _MAXIMUM: Final = 4
+_URL: Final = "uniform_resource_identifier"
+_CRL_EXTENSIONS: Final = 0xA0  # [0] of a TBSCertList
 
 
 @dataclass(frozen=True, slots=True)
 class DistributionPoint:
     """One CRL: ``urls`` are ways to the same one, ``issuer`` the DER name of who signs it.
 
-    ``is_complete`` says that it is about every reason to revoke.
+    ``names`` are all of its URLs, also those that are not asked. ``is_complete`` says that it is about every reason to
+    revoke.
     """
 
     urls: tuple[str, ...]
     issuer: bytes
+    names: tuple[str, ...] = ()
     is_complete: bool = True
 
 
@@ -46,12 +51,13 @@ def pointers_of(certificate: Certificate) -> Pointers:
     from asn1crypto import x509 as asn1
 
     problems: list[str] = []
+    issuer = certificate.issuer_encoded
     try:
         tbs = asn1.Certificate.load(certificate.encoded)["tbs_certificate"]
         extensions = {item["extn_id"].native: item["extn_value"].parsed for item in tbs["extensions"]}
         responders = list(_responders(extensions.get("authority_information_access") or (), problems))
-        crls = list(_points(extensions.get("crl_distribution_points") or (), certificate, problems))
-        deltas = list(_points(extensions.get("freshest_crl") or (), certificate, problems))
+        crls = list(_points(extensions.get("crl_distribution_points") or (), issuer, problems))
+        deltas = list(_points(extensions.get("freshest_crl") or (), issuer, problems))
     except GARBAGE:
         return Pointers(problems=("where to ask about its revocation cannot be read from it",))
     if max(len(responders), len(crls), len(deltas)) > _MAXIMUM:
@@ -64,12 +70,29 @@ def pointers_of(certificate: Certificate) -> Pointers:
     )
 
 
+def delta_crls_of(crl: bytes, issuer: bytes) -> tuple[DistributionPoint, ...]:
+    """Where a DER CRL of ``issuer`` says that its delta CRLs are (RFC 5280, 5.2.6). Its entries are not looked at."""
+    from asn1crypto import x509 as asn1
+
+    try:
+        outer = whole(crl)
+        tbs = element(crl, outer.contents, outer.end)
+        *_, last = elements(crl, tbs.contents, tbs.end)
+        if last.tag != _CRL_EXTENSIONS:
+            return ()
+        extensions = asn1.Extensions.load(crl[last.contents : last.end], strict=True)
+        found = next((item["extn_value"].parsed for item in extensions if item["extn_id"].native == "freshest_crl"), ())
+        return tuple(_points(found, issuer, []))[:_MAXIMUM]
+    except GARBAGE:
+        return ()
+
+
 def _responders(access: Iterable[Any], problems: list[str]) -> Iterable[str]:
     names = [item["access_location"] for item in access if item["access_method"].native == "ocsp"]
     return _urls(names, "OCSP responder", problems)
 
 
-def _points(points: Iterable[Any], certificate: Certificate, problems: list[str]) -> Iterable[DistributionPoint]:
+def _points(points: Iterable[Any], issuer: bytes, problems: list[str]) -> Iterable[DistributionPoint]:
     for point in points:
         name = point["distribution_point"]
         if name.name != "full_name":  # RFC 5280, 4.2.1.13: relative to the issuer's place in a directory
@@ -77,19 +100,25 @@ def _points(points: Iterable[Any], certificate: Certificate, problems: list[str]
             continue
         urls = tuple(_urls(name.chosen, "CRL", problems))
         if urls:
-            issuer = next((item.chosen.chosen.dump() for item in point["crl_issuer"] or ()), certificate.issuer_encoded)
-            yield DistributionPoint(urls[:_MAXIMUM], issuer, is_complete=point["reasons"].native is None)
+            signer = next((item.chosen.chosen.dump() for item in point["crl_issuer"] or ()), issuer)
+            names = tuple(_text(item) for item in name.chosen if item.name == _URL)
+            yield DistributionPoint(urls[:_MAXIMUM], signer, names, is_complete=point["reasons"].native is None)
 
 
 def _urls(names: Iterable[Any], what: str, problems: list[str]) -> Iterable[str]:
     for name in names:
-        if name.name != "uniform_resource_identifier":
+        if name.name != _URL:
             problems.append(f"a {what} that it does not name by a URL is not asked")
             continue
-        url = name.chosen.contents.decode("ascii", "replace")
+        url = _text(name)
         if is_acceptable(url):
             yield url
         elif (scheme := scheme_of(url)) in {"http", "https"}:
             problems.append(f"a {what} whose URL is malformed is not asked")
         else:
             problems.append(f"a {what} named by a URL of the scheme {scheme!r} is not asked")
+
+
+def _text(name: Any) -> str:  # noqa: ANN401 - asn1crypto has no types
+    """A URL as it stands: asn1crypto would make an IRI of it."""
+    return str(name.chosen.contents.decode("ascii", "replace"))

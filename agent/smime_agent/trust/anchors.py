@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from smime_agent.x509 import Certificate
+from smime_agent.x509 import Certificate, InvalidCertificateError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -56,7 +56,10 @@ class Anchor:
     def may_issue(self) -> bool:
         """It says of itself that it is a CA, or is a root so old (version 1) that it could not say so."""
         certificate = self.certificate
-        usage = certificate.key_usage
+        try:
+            usage = certificate.key_usage
+        except InvalidCertificateError:
+            return False
         if certificate.is_ca:
             return usage is None or "key_cert_sign" in usage
         return _is_version_1(certificate.encoded) and certificate.is_self_issued and not certificate.mailboxes

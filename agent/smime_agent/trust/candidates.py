@@ -110,12 +110,14 @@ class Search:
             self._steps -= 1
             if self._steps < 0:
                 return
-            if issuer in chain or (signed and not issued(last, issuer)):
+            if issuer in chain or (anchor and not anchor.may_issue):
                 continue
-            if anchor is None:
-                yield from self._from((*chain, issuer), signed=signed)
-            elif anchor.may_issue:
+            if not (issued(last, issuer) if signed else issuer.may_have_issued(last)):
+                continue
+            if anchor:
                 yield Candidate((*chain, issuer), anchor)
+            else:
+                yield from self._from((*chain, issuer), signed=signed)
 
     def _issuers(self, chain: tuple[Certificate, ...]) -> list[Certificate]:
         """Who of the pool may have issued the last of ``chain``, the likeliest first."""

@@ -2,7 +2,8 @@
 
 pyhanko-certvalidator compares rfc822Name with rfc822Name. A constraint on addresses also holds for SmtpUTF8Mailbox
 (RFC 9598, 6; RFC 9549, 2.2) and for emailAddress in a subject without subjectAltName (RFC 5280, 4.2.1.10), and is
-compared in A-labels. Other kinds of names are left to the library's own comparison.
+compared in A-labels, which asn1crypto decodes in addresses and not in constraints. So constraints on addresses are
+judged here alone, and other kinds of names are left to the library's own comparison.
 """
 
 from __future__ import annotations
@@ -86,8 +87,26 @@ def forbidden_name(chain: Sequence[Certificate]) -> tuple[Certificate, str] | No
         value = parsed(certificate.encoded).name_constraints_value
         if value is not None:
             mailboxes.add(_mailbox_bases(value["permitted_subtrees"]), _mailbox_bases(value["excluded_subtrees"]))
-            others.add(value)
+            others.add(without_mailbox_constraints(certificate.encoded).name_constraints_value)
     return None
+
+
+def without_mailbox_constraints(encoded: bytes) -> Any:  # noqa: ANN401 - asn1crypto has no types
+    """A certificate as asn1crypto has it, with what it constrains beside addresses, for the library to judge."""
+    from asn1crypto import x509
+
+    value = parsed(encoded).name_constraints_value
+    if value is None:
+        return parsed(encoded)
+    rest: dict[str, list[Any]] = {}
+    for field in ("permitted_subtrees", "excluded_subtrees"):
+        kept = [subtree for subtree in value[field] or () if subtree["base"].name != _RFC822_NAME]
+        if kept:
+            rest[field] = kept
+    certificate = x509.Certificate.load(encoded, strict=True)
+    _ = certificate.name_constraints_value  # now it has read its extensions, and keeps what it is told
+    certificate._name_constraints_value = x509.NameConstraints(rest) if rest else None  # noqa: SLF001 - the only way
+    return certificate
 
 
 def _mailbox_bases(subtrees: Any) -> list[str]:  # noqa: ANN401 - asn1crypto has no types
@@ -98,7 +117,7 @@ def _mailbox_bases(subtrees: Any) -> list[str]:  # noqa: ANN401 - asn1crypto has
 
 
 class _OtherConstraints:
-    """The constraints on all kinds of names, as the library keeps them."""
+    """The constraints on other kinds of names, as the library keeps them."""
 
     def __init__(self) -> None:
         from pyhanko_certvalidator import name_trees
@@ -108,9 +127,11 @@ class _OtherConstraints:
         self._unknown: str | None = None
 
     def add(self, value: Any) -> None:  # noqa: ANN401 - asn1crypto has no types
-        """One more nameConstraints extension."""
+        """One more nameConstraints extension, if there is more to it than addresses."""
         from pyhanko_certvalidator.name_trees import process_general_subtrees
 
+        if value is None:
+            return
         try:
             self._permitted.intersect_with(process_general_subtrees(value["permitted_subtrees"] or ()))
             self._excluded.union_with(process_general_subtrees(value["excluded_subtrees"] or ()))

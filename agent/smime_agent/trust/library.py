@@ -16,7 +16,8 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from smime_agent.trust.signatures import SignatureChecker, parsed
+from smime_agent.trust.constraints import without_mailbox_constraints
+from smime_agent.trust.signatures import SignatureChecker
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
@@ -49,11 +50,14 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what it r
 
 
 def path_of(chain: Sequence[Certificate]) -> Any:  # noqa: ANN401 - the library has no types
-    """A chain, leaf first, as the library's ValidationPath; the last is the anchor, as a name and a key."""
+    """A chain, leaf first, as the library's ValidationPath; the last is the anchor, as a name and a key.
+
+    Constraints on addresses are left out: they are judged elsewhere, and here not rightly.
+    """
     from pyhanko_certvalidator.authority import CertTrustAnchor
     from pyhanko_certvalidator.path import ValidationPath
 
-    own = [parsed(certificate.encoded) for certificate in reversed(chain)]
+    own = [without_mailbox_constraints(certificate.encoded) for certificate in reversed(chain)]
     leaf = own[-1] if len(own) > 1 else None
     return ValidationPath(CertTrustAnchor(own[0]), own[1:-1], leaf)
 

@@ -16,7 +16,7 @@ from smime_agent.trust.candidates import Pool, Search, by_name
 from smime_agent.trust.evidence import Evidence, GivenEvidence, RevocationMode
 from smime_agent.trust.library import PolicyInputs
 from smime_agent.trust.requirements import Purpose, of_leaf, of_path
-from smime_agent.trust.signatures import issued, parsed
+from smime_agent.trust.signatures import GARBAGE, issued, parsed
 from smime_agent.verdict import Code, Reason
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class PathValidator:
                 gathered += 1
             if best is None or _rank(result) < _rank(best):
                 best = result
-            if not result.reasons:
-                break
+            if not result.reasons or any(reason.code is Code.REVOKED for reason in result.reasons):
+                break  # another path cannot help who is revoked
         return best or PathResult((leaf,), own)
 
     def _judge(self, candidate: Candidate, own: tuple[Reason, ...]) -> PathResult:
@@ -134,7 +134,11 @@ class PathValidator:
         leaf = chain[0]
         if anchor is None:
             return PathResult(chain, (_no_anchor(chain), *own))
-        reasons = [*own, *of_path(chain, self.policy.at, weak_digests=self.policy.weak_digests)]
+        reasons = list(own)
+        try:
+            reasons.extend(of_path(chain, self.policy.at, weak_digests=self.policy.weak_digests))
+        except GARBAGE as error:
+            reasons.append(_unreadable(leaf, error))
         if not anchor.believes(leaf):
             text = (
                 f"what {anchor.certificate.name} issued after {anchor.distrust_after:%Y-%m-%d} is not believed any more"
@@ -158,8 +162,7 @@ class PathValidator:
                 return [Reason(Code.CERTIFICATE_POLICY, text)]
             return [Reason(Code.PATH_INVALID, f"the path of {chain[0].name} is not valid ({error})")]
         except Exception as error:  # noqa: BLE001 - the library lets anything out on what strangers send
-            text = f"a certificate above {chain[0].name} cannot be read ({type(error).__name__})"
-            return [Reason(Code.CERTIFICATE_UNREADABLE, text)]
+            return [_unreadable(chain[0], error)]
         return []
 
     def _with_revocation(self, result: PathResult, pool: Pool, crls: tuple[bytes, ...]) -> PathResult:
@@ -222,16 +225,21 @@ def _no_anchor(chain: tuple[Certificate, ...]) -> Reason:
     )
 
 
+def _unreadable(leaf: Certificate, error: Exception) -> Reason:
+    text = f"a certificate of the path of {leaf.name} cannot be read ({type(error).__name__})"
+    return Reason(Code.CERTIFICATE_UNREADABLE, text)
+
+
 def _speaks_of_policies(chain: tuple[Certificate, ...]) -> bool:
     """Some CA of the path can make it fail for its certificate policies (RFC 5280, 4.2.1.5 and 4.2.1.11)."""
     own = (parsed(certificate.encoded) for certificate in chain[:-1])
     return any(one.policy_constraints_value or one.policy_mappings_value for one in own)
 
 
-def _rank(result: PathResult) -> tuple[int, bool]:
-    """How bad a path is: the fewer reasons, the better; revocation counts for more than all else."""
-    revoked = any(reason.code in (Code.REVOKED, Code.ISSUER_REVOKED) for reason in result.reasons)
-    return len(result.reasons), revoked
+def _rank(result: PathResult) -> tuple[bool, int]:
+    """How bad a path is. That the certificate was revoked is what a person must hear; else fewer reasons are better."""
+    revoked = any(reason.code is Code.REVOKED for reason in result.reasons)
+    return bool(result.reasons) and not revoked, len(result.reasons)
 
 
 def _fingerprint(encoded: Sequence[bytes]) -> bytes:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from smime_agent.x509 import Certificate
 
-#: Digests that collide (RFC 8551, 2.1; RFC 6194; RFC 6151): what they sign can be exchanged.
+#: What asn1crypto raises on garbage, as measured; some of it only when a value is looked at.
+GARBAGE = (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, AttributeError)
+#: Digests that collide (RFC 8551, B.1): what they sign can be exchanged.
 WEAK_DIGESTS = frozenset({"md2", "md4", "md5", "sha1"})
 
 
@@ -97,8 +99,8 @@ def is_signed_by(encoded: bytes, issuer: bytes) -> bool:
     from cryptography.exceptions import InvalidSignature
     from pyhanko_certvalidator.errors import DSAParametersUnavailable
 
-    certificate = parsed(encoded)
     try:
+        certificate = parsed(encoded)
         SignatureChecker(weak_digests=True).validate_signature(
             certificate["signature_value"].native,
             certificate["tbs_certificate"].dump(),
@@ -107,7 +109,7 @@ def is_signed_by(encoded: bytes, issuer: bytes) -> bool:
         )
     except DSAParametersUnavailable:
         return True
-    except InvalidSignature:
+    except (InvalidSignature, *GARBAGE):
         return False
     return True
 

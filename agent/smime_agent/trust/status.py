@@ -19,7 +19,7 @@ from smime_agent import der
 from smime_agent.trust import library
 from smime_agent.trust.lists import issuer_of, shortened
 from smime_agent.trust.octets import element, elements, name_key, whole
-from smime_agent.trust.signatures import SignatureChecker, issued, parsed
+from smime_agent.trust.signatures import GARBAGE, SignatureChecker, issued, parsed
 from smime_agent.x509 import Certificate, InvalidCertificateError
 
 if TYPE_CHECKING:
@@ -35,9 +35,8 @@ MAXIMUM_RESPONSES = 100
 MAXIMUM_RESPONSE_SIZE = 1 << 20
 MAXIMUM_RESPONDERS = 8  # certificates in one response
 MAXIMUM_SINGLE_RESPONSES = 1000
+_IDENTIFIER_DIGESTS = ("sha1", "sha256")  # no others are in use, and the library knows no others
 _BASIC, _SUCCESSFUL = "1.3.6.1.5.5.7.48.1.1", b"\x0a\x01\x00"
-#: What asn1crypto raises on garbage, as measured.
-_GARBAGE = (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, AttributeError)
 #: Reasons after which nothing that the key ever did is to be believed, whatever the date says (RFC 5280, 5.3.1).
 _COMPROMISED = frozenset({"key_compromise", "ca_compromise", "aa_compromise"})
 
@@ -67,7 +66,8 @@ class _Matter:
         #: CRLs as asn1crypto has them, by their issuer.
         self.lists: list[tuple[object, Any]] = []
         self._taken: list[tuple[bytes, object, list[Certificate]]] = []
-        self.responses: list[Any] = []
+        #: OCSP responses as asn1crypto has them, each with the number of a SingleResponse, and whom that is about.
+        self.responses: list[tuple[Any, int, tuple[object, ...]]] = []
 
     def vouches_for(self, certificate: Certificate) -> bool:
         """``certificate`` is one of the path, or a CA of the path signed it. It is kept then."""
@@ -89,7 +89,8 @@ class _Matter:
         kept = [one for one in certificates if (read := _read(one)) and self.vouches_for(read)]
         basic = der.sequence(head, der.context(0, der.sequence(*kept)) if kept else b"")
         bytes_ = der.sequence(der.object_identifier(_BASIC), der.octet_string(basic))
-        self.responses.append(ocsp.OCSPResponse.load(der.sequence(_SUCCESSFUL, der.context(0, bytes_)), strict=True))
+        response = ocsp.OCSPResponse.load(der.sequence(_SUCCESSFUL, der.context(0, bytes_)), strict=True)
+        self.responses.extend((response, number, about) for number, about in _subjects(response))
 
     def take_list(self, encoded: bytes, pool: Pool) -> None:
         """Keep a CRL, if there is somebody who can be vouched for and may have signed it."""
@@ -107,7 +108,7 @@ class _Matter:
         asked = [*self.chain[:-1], *self.others.values()]
         numbers = {parsed(one.encoded)["tbs_certificate"]["serial_number"].dump() for one in asked}
         for encoded, key, signers in self._taken:
-            with suppress(*_GARBAGE):
+            with suppress(*GARBAGE):
                 short = shortened(encoded, numbers)
                 self.checker.stands_for(short.to_be_signed, short.signed)
                 one = crl.CertificateList.load(short.encoded, strict=True)
@@ -131,10 +132,11 @@ class _Matter:
     def list_issuers(self, certificate: Certificate) -> set[object]:
         """By whom CRLs about ``certificate`` may be: its issuer, and whom its distribution points name."""
         found: set[object] = {name_key(certificate.issuer_encoded)}
-        for point in islice(parsed(certificate.encoded).crl_distribution_points_value or (), MAXIMUM_POINTS):
-            for name in islice(point["crl_issuer"] or (), MAXIMUM_POINTS):
-                if name.name == "directory_name":
-                    found.add(name_key(name.chosen.untag().dump()))
+        with suppress(*GARBAGE):
+            for point in islice(parsed(certificate.encoded).crl_distribution_points_value or (), MAXIMUM_POINTS):
+                for name in islice(point["crl_issuer"] or (), MAXIMUM_POINTS):
+                    if name.name == "directory_name":
+                        found.add(name_key(name.chosen.untag().dump()))
         return found
 
 
@@ -144,7 +146,7 @@ def look_up(
     """What is known of each certificate but the anchor's, from the top down; nothing below one that is revoked."""
     matter = _Matter(chain, at, weak_digests=weak_digests)
     for encoded in islice(evidence.ocsp_responses, MAXIMUM_RESPONSES):
-        with suppress(*_GARBAGE):
+        with suppress(*GARBAGE):
             matter.take_response(encoded)
     _take_lists(matter, evidence.crls, pool)
     others = tuple(parsed(encoded) for encoded in matter.others)
@@ -175,11 +177,8 @@ def _take_lists(matter: _Matter, crls: Sequence[bytes], pool: Pool) -> None:
 def _about(matter: _Matter, data: library.RevocationData, place: int) -> Finding:
     """One certificate, by its place below the anchor. Who says that it is revoked is believed before who says no."""
     certificate, issuer = matter.chain[-1 - place], matter.chain[-place]
-    responses = [
-        (response, number)
-        for response in matter.responses
-        for number in _single_responses(response, certificate, issuer)
-    ]
+    subjects = [_certificate_identifier(certificate, issuer, digest) for digest in _IDENTIFIER_DIGESTS]
+    responses = [(response, number) for response, number, subject in matter.responses if subject in subjects]
     names = matter.list_issuers(certificate)
     lists = [one for key, one in matter.lists if key in names]
     for other in matter.others.values():
@@ -258,19 +257,18 @@ def _read(encoded: bytes) -> Certificate | None:
         return None
 
 
-def _single_responses(response: Any, certificate: Certificate, issuer: Certificate) -> Iterator[int]:  # noqa: ANN401
-    """The numbers of the SingleResponses whose CertID is that of ``certificate`` (RFC 6960, 4.1.1)."""
+def _subjects(response: Any) -> Iterator[tuple[int, tuple[object, ...]]]:  # noqa: ANN401 - asn1crypto has no types
+    """The number of each SingleResponse and its CertID: digest, serial number, digests of the issuer's name and key."""
     singles = response["response_bytes"]["response"].parsed["tbs_response_data"]["responses"]
-    key = bytes(parsed(issuer.encoded).public_key["public_key"])
     for number, single in enumerate(islice(singles, MAXIMUM_SINGLE_RESPONSES)):
-        name = single["cert_id"]["hash_algorithm"]["algorithm"].native
-        if name not in ("sha1", "sha256"):  # no others are in use, and the library knows no others
-            continue
-        expected = (
-            certificate.serial_number,
-            hashlib.new(name, certificate.issuer_encoded, usedforsecurity=False).digest(),
-            hashlib.new(name, key, usedforsecurity=False).digest(),
-        )
         found = single["cert_id"]
-        if expected == tuple(found[part].native for part in ("serial_number", "issuer_name_hash", "issuer_key_hash")):
-            yield number
+        fields = ("serial_number", "issuer_name_hash", "issuer_key_hash")
+        yield number, (found["hash_algorithm"]["algorithm"].native, *(found[name].native for name in fields))
+
+
+def _certificate_identifier(certificate: Certificate, issuer: Certificate, digest: str) -> tuple[object, ...]:
+    """The same, as it should be for a certificate (RFC 6960, 4.1.1)."""
+    key = bytes(parsed(issuer.encoded).public_key["public_key"])
+    name_digest = hashlib.new(digest, certificate.issuer_encoded, usedforsecurity=False).digest()
+    key_digest = hashlib.new(digest, key, usedforsecurity=False).digest()
+    return (digest, certificate.serial_number, name_digest, key_digest)

@@ -18,8 +18,8 @@ from smime_agent.verdict import UntrustworthyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from smime_agent.cms.attributes import Attribute
     from smime_agent.cms.normal import Value as DerValue
-    from smime_agent.cms.signer_info import Attribute
     from smime_agent.smime.inspect.tree import Budget, Value
 
 #: The value of an attribute that has only one.
@@ -125,7 +125,7 @@ def _protection(encoded: bytes) -> Iterator[Value]:
     names = {der.SEQUENCE: "digest_algorithm", _CONTEXT | 1: "signature_algorithm", _CONTEXT | 2: "mac_algorithm"}
     for field in values(value(encoded, der.SEQUENCE)):
         identifier = algorithm_of(bytes((der.SEQUENCE,)) + field.encoded[1:])
-        yield tree.named(names[field.tag] if field.tag in names else VALUE, identifier.oid, words.algorithm(identifier))
+        yield tree.named(names.get(field.tag, VALUE), identifier.oid, words.algorithm(identifier))
 
 
 def _key_preference(encoded: bytes) -> Iterator[Value]:

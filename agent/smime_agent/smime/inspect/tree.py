@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +20,7 @@ MAX_SHOWN: Final = 100
 #: Characters of one value; a longer one is cut.
 MAX_TEXT: Final = 1_000
 _MAX_HEX: Final = 256  # octets
-_OCTETS_A_NODE: Final = 256
+_OCTETS_A_NODE: Final = 1024
 
 
 class NodeType(Enum):
@@ -43,7 +43,7 @@ class NodeType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A name of ours, a text about it that may come from outside, and the dotted OID that the text names, if it does."""
+    """A name of ours, a text that may come from outside, and the dotted OID that it is the name of, if it is one."""
 
     name: str
     text: str
@@ -55,8 +55,8 @@ class Node:
     """One thing that was found.
 
     ``name`` says which of its type it is, ``oid`` is the identifier that it is the name of. ``size`` and ``offset`` are
-    in octets; the offset is that in the source in which the node stands. ``path`` is the number of a MIME part.
-    ``unreadable`` says why there is not more; ``notes`` say what is odd; ``more`` siblings of its children were left out.
+    in octets, ``offset`` in what the node stands in, decoded. ``path`` is the number of a MIME part.
+    ``unreadable`` says why there is not more; ``notes`` say what is odd; ``more`` children were left out.
     """
 
     type: NodeType
@@ -72,6 +72,44 @@ class Node:
     more: int = 0
 
 
+@dataclass(slots=True)
+class Draft:
+    """A node while it is made."""
+
+    type: NodeType
+    name: str = ""
+    oid: str | None = None
+    path: str | None = None
+    offset: int | None = None
+    size: int | None = None
+    values: list[Value] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unreadable: str | None = None
+    children: list[Node] = field(default_factory=list)
+    more: int = 0
+
+    def add(self, found: tuple[list[Node], int]) -> None:
+        """Children, and the number of those that were left out."""
+        self.children += found[0]
+        self.more += found[1]
+
+    def node(self) -> Node:
+        """What it has become."""
+        return Node(
+            self.type,
+            self.name,
+            self.oid,
+            self.path,
+            self.offset,
+            self.size,
+            tuple(self.values),
+            tuple(self.notes),
+            self.unreadable,
+            tuple(self.children),
+            self.more,
+        )
+
+
 class Budget:
     """How many nodes may still be made for one input."""
 
@@ -83,17 +121,19 @@ class Budget:
         """Nothing more is to be looked at."""
         return self._left <= 0
 
-    def spend(self, octets: int = 0) -> None:
-        """One more node, which took so many octets to be read."""
-        self._left -= 1 + octets // _OCTETS_A_NODE
+    def spend(self, octets: int = 0, octets_a_node: int = _OCTETS_A_NODE) -> None:
+        """One more node, which took so many octets to be read; ``octets_a_node`` of them count as another one."""
+        self._left -= 1 + octets // octets_a_node
 
-    def nodes(self, items: Sequence[bytes], node_of: Callable[[bytes], Node]) -> tuple[list[Node], int]:
+    def nodes(
+        self, items: Sequence[bytes], node_of: Callable[[bytes], Node], octets_a_node: int = _OCTETS_A_NODE
+    ) -> tuple[list[Node], int]:
         """A node for each item while there may be more, and the number of those that were left out."""
         found: list[Node] = []
         for item in items[:MAX_SHOWN]:
             if self.is_spent:
                 break
-            self.spend(len(item))
+            self.spend(len(item), octets_a_node)
             found.append(node_of(item))
         return found, len(items) - len(found)
 

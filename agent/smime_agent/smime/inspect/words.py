@@ -130,6 +130,12 @@ def _rc2(parameters: bytes) -> str:
     return f", {_RC2_BITS.get(number, number)} bits, IV {hexadecimal(vector.contents)}"
 
 
+def _rc2_wrap(parameters: bytes) -> str:
+    """RC2wrapParameter (RFC 3370, 4.3.2)."""
+    number = integer(value(parameters, der.INTEGER))
+    return f", {_RC2_BITS.get(number, number)} bits"
+
+
 def _within(parameters: bytes) -> str:
     """The parameters are another algorithm: that which wraps the key, or encrypts."""
     return f", {algorithm(algorithm_of(parameters))}"
@@ -203,6 +209,7 @@ _PARAMETERS: Final[dict[str, Callable[[bytes], str]]] = {
     "1.2.840.113549.3.7": _initialization_vector,
     "1.3.14.3.2.7": _initialization_vector,
     "1.2.840.113549.3.2": _rc2,
+    f"{_SMIME_ALGORITHM}.7": _rc2_wrap,
     f"{_SMIME_ALGORITHM}.18": _nonce,
     **{f"{_SMIME_ALGORITHM}.{number}": _within for number in (5, 9, 10, 19, 20, 21, 31)},
     **{f"1.3.132.1.{scheme}.{digest}": _within for scheme in (11, 14, 15) for digest in range(4)},

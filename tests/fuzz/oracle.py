@@ -1,0 +1,106 @@
+"""Who says whether a mail that was changed may still be trusted, and the whole of ``verify`` and ``inspect``.
+
+A mail is trusted only if an honest seed has the same signature over the same octets, and was from the same people, as
+the standard library reads them, which shares nothing with our reader.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import email.utils
+import hashlib
+import re
+from typing import TYPE_CHECKING, Final
+
+from smime_agent import mime
+from smime_agent.api.verifying import Verifier, VerifyOptions
+from smime_agent.cms import SignedData
+from smime_agent.source import Source
+from smime_agent.trust.evidence import RevocationMode
+from smime_agent.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FROM: Final = re.compile(rb"^from[ \t]*:((?:.*\n?)(?:[ \t].*\n?)*)", re.IGNORECASE | re.MULTILINE)
+_ADDRESS: Final = re.compile(r"[^\s<>\"(),:;@\\]+@[^\s<>\"(),:;@\\]+")
+
+
+class Oracle:
+    """``Verifier.verify`` on a mail: nothing is raised, and what is trusted was signed by an honest signer."""
+
+    def __init__(self, seeds: Path) -> None:
+        """Learn from the honest seeds what may be trusted."""
+        self._verifier = _verifier(seeds)
+        self._facts: dict[tuple[bytes, bytes], set[str]] = {}
+        for path in sorted((seeds / "mail").glob("honest-*")):
+            data = path.read_bytes()
+            if (signed := self._trusted(data)) is not None:
+                self._facts.setdefault(signed, set()).update(_senders(data))
+
+    def __call__(self, data: bytes) -> None:
+        """Verify a mail."""
+        signed = self._trusted(data)
+        if signed is None:
+            return
+        assert signed in self._facts, "trusted, and nobody signed it"
+        assert _senders(data) <= self._facts[signed], "trusted, and from somebody else"
+
+    def _trusted(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """The digest of what is signed, and the signature, if the mail is trusted."""
+        with self._verifier.opened(data) as verification:
+            if verification.verdict is not Verdict.TRUSTED:
+                return None
+            content = verification.signed_content()
+            assert content is not None, "trusted, and nothing is signed"
+            digest = hashlib.sha256()
+            for chunk in content():
+                digest.update(chunk)
+            return digest.digest(), _signatures(data)
+
+
+class Inspector:
+    """``inspect`` on a mail."""
+
+    def __init__(self, seeds: Path) -> None:
+        """Nothing has to be learnt."""
+
+    def __call__(self, data: bytes) -> None:
+        """Look into it."""
+
+
+def _verifier(seeds: Path) -> Verifier:
+    # Nobody may be asked about revocation here.
+    return Verifier(
+        VerifyOptions(ca_files=(seeds / "root.pem",), system_roots=False, revocation=RevocationMode.OFF, offline=True)
+    )
+
+
+def _signatures(data: bytes) -> bytes:
+    """The signatures of the outermost layer of a mail that was verified, each with what it is over."""
+    source = Source.from_bytes(data)
+    form = mime.recognise(source)
+    if form is mime.Form.DER:
+        cms = source
+    elif form is not mime.Form.MAIL:
+        cms = mime.cms_of_pem(source)
+    else:
+        part = mime.read_mail(source)
+        clear = mime.layer_of(part) is mime.LayerKind.CLEAR_SIGNED
+        cms = mime.clear_signed(part).signature.decode_to_source()[0] if clear else mime.cms_of(part)[0]
+    return b"".join(sorted(info.signature for info in SignedData.read(cms).signer_infos))
+
+
+def _senders(data: bytes) -> set[str]:
+    """All addresses in all From fields, as strangers read them: by the standard library, and by no grammar at all."""
+    if data.startswith(b"From "):
+        data = data.partition(b"\n")[2]
+    head = re.split(rb"\r?\n\r?\n", data, maxsplit=1)[0]
+    fields = [value for value in _FROM.findall(head)]
+    texts = [b" ".join(value.split()).decode("utf-8", "replace") for value in fields]
+    message = email.message_from_bytes(data)
+    texts += [" ".join(str(value).split()) for value in message.get_all("From", [])]
+    addresses = {address for _, address in email.utils.getaddresses(texts, strict=False)}
+    addresses.update(match for text in texts for match in _ADDRESS.findall(text))
+    return {address.casefold() for address in addresses if "@" in address}
