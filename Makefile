@@ -4,11 +4,12 @@
 # PYTHON=/usr/bin/python3.12 chooses the interpreter for a new .venv.
 
 BIN := .venv/bin
+SECONDS ?= 120
 export PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test venv runtime judges lint types contract unit readme wheel bench format clean
+.PHONY: help demo test venv runtime judges lint types contract unit readme wheel fuzz bench format clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -54,6 +55,10 @@ readme: venv  ## the help in README.md is the program's
 wheel: venv  ## build a wheel and try it in a fresh environment
 	@echo "wheel: build, install, run"
 	@$(BIN)/python tools/smoke_wheel.py
+
+fuzz: venv  ## random input, guided by coverage; SECONDS=600 TARGETS="mail cms"; findings in build/fuzz
+	@echo "fuzz: $(SECONDS) seconds"
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(TARGETS)
 
 bench: judges  ## what a signature costs, and a start
 	@$(BIN)/python -m tests.bench

@@ -106,7 +106,7 @@ def office(softhsm: SoftHsm, issuing_ca: Authority) -> SoftToken:
 
 
 @pytest.fixture
-def desk(office: SoftToken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(office: SoftToken, issuing_ca: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the examples read, to stand in; SoftHSM is the only module."""
     del office
     monkeypatch.chdir(tmp_path)
@@ -120,6 +120,7 @@ def desk(office: SoftToken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "from-somebody-else.eml").write_bytes(mail("carol@example.org"))
     (tmp_path / "not-a-mail.eml").write_bytes(b"\x00\x01\x02")
     (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7\n")
+    (tmp_path / "our-ca.pem").write_bytes(issuing_ca.pem)
     return tmp_path
 
 
@@ -150,6 +151,11 @@ def test_the_arguments_of_open_token_are_documented() -> None:
 def test_the_fields_of_the_options_are_documented() -> None:
     documented = first_names(section("library.md", "Signing"))
     assert documented[-6:] == [field.name for field in fields(smime_agent.SignOptions)]
+
+
+def test_the_fields_of_the_options_to_verify_are_documented() -> None:
+    documented = first_names(section("library.md", "Verifying"))
+    assert documented[-7:] == [field.name for field in fields(smime_agent.VerifyOptions)]
 
 
 def test_the_errors_of_the_library_have_their_exit_codes() -> None:

@@ -24,7 +24,9 @@ OWN_TEST_FOLDERS = {
     "bench",
     "cards",
     "faulty",
+    "fuzz",
     "interop",
+    "spoofs",
     "support",
     "vectors",
 }  # the other folders of tests/ mirror the package

@@ -65,6 +65,20 @@ def test_file_begins_at_its_position(tmp_path: Path) -> None:
         assert b"".join(Source.from_file(file).chunks()) == BIG
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("make", [as_bytes, as_file, as_stream])
+@pytest.mark.parametrize("data", [b"0123456789", BIG])
+def test_a_view_is_a_source_of_a_part(make: Callable[[bytes, Path], Source], data: bytes, tmp_path: Path) -> None:
+    with make(data, tmp_path / "mail") as source:
+        for start, end in ((2, 7), (0, len(data)), (3, len(data) + 5), (5, 5), (7, 3), (len(data) + 9, len(data) + 12)):
+            view = source.view(start, end)
+            assert view.size == len(data[start:end])
+            assert view.read() == b"".join(view.chunks()) == data[start:end]
+            assert view.view(1, 3).read() == data[start:end][1:3]
+            view.close()
+        assert source.read() == data  # a view that is closed closes nothing else
+
+
 def test_chunks_are_bounded() -> None:
     assert max(map(len, Source.from_bytes(BIG).chunks())) <= Source.CHUNK
 

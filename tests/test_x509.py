@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smime_agent import der
 from smime_agent.algorithms import Curve, KeyAlgorithm, KeyKind
-from smime_agent.x509 import Certificate, InvalidCertificateError, chain_of, load_certificates, same_mailbox_key
+from smime_agent.cms.normal import value, values
+from smime_agent.x509 import (
+    Certificate,
+    InvalidCertificateError,
+    Validation,
+    certificate_of,
+    chain_of,
+    load_certificates,
+    same_name,
+)
 from tests.support.ca import Authority, Wanted
 
 if TYPE_CHECKING:
@@ -56,10 +66,16 @@ PUBLIC_KEYS: list[tuple[Callable[[], object], KeyAlgorithm]] = [
     (lambda: ec.generate_private_key(ec.SECP256R1()).public_key(), KeyAlgorithm(KeyKind.EC, 256, Curve.P256)),
     (lambda: ec.generate_private_key(ec.SECP384R1()).public_key(), KeyAlgorithm(KeyKind.EC, 384, Curve.P384)),
     (lambda: ec.generate_private_key(ec.SECP521R1()).public_key(), KeyAlgorithm(KeyKind.EC, 521, Curve.P521)),
-    (lambda: ec.generate_private_key(ec.BrainpoolP256R1()).public_key(), KeyAlgorithm(KeyKind.EC, 0)),
+    (
+        lambda: ec.generate_private_key(ec.BrainpoolP256R1()).public_key(),
+        KeyAlgorithm(KeyKind.EC, 256, variant="brainpoolP256r1"),
+    ),
     (lambda: ed25519.Ed25519PrivateKey.generate().public_key(), KeyAlgorithm(KeyKind.ED25519, 256)),
     (lambda: x25519.X25519PrivateKey.generate().public_key(), KeyAlgorithm(KeyKind.X25519, 256)),
-    (lambda: ed448.Ed448PrivateKey.generate().public_key(), KeyAlgorithm(KeyKind.OTHER)),
+    (lambda: ed448.Ed448PrivateKey.generate().public_key(), KeyAlgorithm(KeyKind.ED448, 456)),
+    (lambda: mldsa.MLDSA44PrivateKey.generate().public_key(), KeyAlgorithm(KeyKind.ML_DSA, variant="44")),
+    (lambda: mldsa.MLDSA87PrivateKey.generate().public_key(), KeyAlgorithm(KeyKind.ML_DSA, variant="87")),
+    (lambda: dsa.generate_private_key(1024).public_key(), KeyAlgorithm(KeyKind.DSA, 1024)),  # noqa: S505 - old archives
 ]
 
 
@@ -91,11 +107,6 @@ def test_the_key_is_told(issuing_ca: Authority, public_key: Callable[[], object]
 )
 def test_it_covers_its_mailboxes(issuing_ca: Authority, addresses: tuple[str, ...], asked: str, covered: bool) -> None:  # noqa: FBT001 - a column
     assert read(issuing_ca.issue(KEY, Wanted(addresses=addresses))).covers(asked) is covered
-
-
-@given(st.text(max_size=80))
-def test_any_text_can_be_compared(text: str) -> None:
-    assert same_mailbox_key(text) == same_mailbox_key(same_mailbox_key(text))
 
 
 def issued(issuing_ca: Authority, name: list[x509.NameAttribute[str]], *extensions: x509.ExtensionType) -> Certificate:
@@ -229,6 +240,129 @@ def test_a_cut_certificate_is_refused(plain: x509.Certificate, length: int) -> N
 def test_octets_after_the_certificate_are_refused(plain: x509.Certificate) -> None:
     with pytest.raises(InvalidCertificateError):
         Certificate(plain.public_bytes(Encoding.DER) + b"\0")
+
+
+def test_two_extensions_of_one_type_are_refused(plain: x509.Certificate) -> None:  # RFC 5280, 4.2
+    """One reader would take the first, another the last."""
+    octets = plain.public_bytes(Encoding.DER)
+    twice = octets.replace(bytes.fromhex("0603551d23"), bytes.fromhex("0603551d0e"))  # the other key identifier
+    assert twice != octets
+    with pytest.raises(InvalidCertificateError):
+        Certificate(twice)
+
+
+def test_a_serial_number_that_cannot_be_printed_is_refused(issuing_ca: Authority) -> None:
+    octets = issuing_ca.issue(KEY).public_bytes(Encoding.DER)
+    tbs = value(octets, der.SEQUENCE)
+    fields = values(value(values(tbs)[0].encoded, der.SEQUENCE))
+    parts = [fields[0].encoded, der.tlv(der.INTEGER, b"\1" * 3000), *(field.encoded for field in fields[2:])]
+    with pytest.raises(InvalidCertificateError):
+        Certificate(der.sequence(der.sequence(*parts), *(one.encoded for one in values(tbs)[1:])))
+
+
+def san(*names: bytes) -> x509.UnrecognizedExtension:
+    """GeneralNames that the cryptography package would not write."""
+    return x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, der.sequence(*names))
+
+
+def smtp_utf8(text: bytes, tag: int = der.UTF8_STRING) -> bytes:
+    return der.context(0, der.object_identifier("1.3.6.1.5.5.7.8.9"), der.context(0, der.tlv(tag, text)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        der.tlv(0x81, b""),
+        der.tlv(0x81, b"alice"),
+        der.tlv(0x81, b"@example.org"),
+        der.tlv(0x81, b"alice@"),
+        der.tlv(0x81, b"alice@example.org\0.evil.example"),
+        der.tlv(0x81, b"alice@example.org\0"),
+        der.tlv(0x81, b"alice@example.org\n"),
+        der.tlv(0x81, b"alice@example.org "),
+        der.tlv(0x81, b"alice@evil.example@example.org"),
+        der.tlv(0x81, b"alice@example.org,bob@example.org"),
+        der.tlv(0x81, b"<alice@example.org>"),
+        der.tlv(0x81, b"*@*.org"),
+        der.tlv(0x81, b"alice@.example.org"),
+        der.tlv(0x81, b"j\xc3\xbcrgen@example.org"),
+        der.tlv(0x81, b"\xffalice@example.org"),
+        smtp_utf8(b"\xff\xfe@example.org"),
+        smtp_utf8("j\u00fcrgen\u202e@example.org".encode()),
+        smtp_utf8("j\u00fcrgen\u0000@example.org".encode()),
+        smtp_utf8("j\u00fcrgen\u00a0x@example.org".encode()),
+        smtp_utf8("j\u00fcrgen\u200b@example.org".encode()),
+        smtp_utf8("j\u00fcrgen\ue000@example.org".encode()),
+        smtp_utf8(b"alice@example.org", 0x16),
+    ],
+)
+def test_a_name_that_only_looks_like_a_mailbox_is_none(issuing_ca: Authority, name: bytes) -> None:
+    ours = issued(issuing_ca, [], san(name, der.tlv(0x81, b"bob@example.org")))
+    assert ours.mailboxes == ("bob@example.org",)
+    assert not ours.covers("alice@example.org")
+
+
+def test_a_malformed_san_is_a_san(issuing_ca: Authority) -> None:
+    assert issued(issuing_ca, [IN_THE_NAME], san(der.tlv(0x81, b"alice"))).mailboxes == ()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["alice", "", "@", "alice@", "@example.org", "alice@example.org\0", "alice@example.org\n", "\udcff@example.org"],
+)
+def test_what_is_no_mailbox_is_not_covered(issuing_ca: Authority, asked: str) -> None:
+    assert not issued(issuing_ca, [], san(der.tlv(0x81, b"alice@example.org"))).covers(asked)
+
+
+# --- policies ---
+
+
+@pytest.mark.parametrize(
+    ("policies", "validation"),
+    [
+        ((), Validation.UNKNOWN),
+        (("2.23.140.1.5.1.1",), Validation.MAILBOX),
+        (("2.23.140.1.5.2.2", "1.2.3"), Validation.ORGANIZATION),
+        (("2.23.140.1.5.3.3",), Validation.SPONSOR),
+        (("2.23.140.1.5.4.1", "2.23.140.1.5.4.2"), Validation.INDIVIDUAL),
+        (("2.23.140.1.5.4.1", "2.23.140.1.5.1.1"), Validation.UNKNOWN),
+        (("2.23.140.1.5.5.1",), Validation.UNKNOWN),
+        (("2.23.140.1.5.1.4",), Validation.UNKNOWN),
+        (("2.23.140.1.5.1",), Validation.UNKNOWN),
+        (("2.23.140.1.5.1.1.1",), Validation.UNKNOWN),
+        (("2.5.29.32.0",), Validation.UNKNOWN),
+    ],
+)
+def test_what_was_validated(issuing_ca: Authority, policies: tuple[str, ...], validation: Validation) -> None:
+    said = [x509.PolicyInformation(x509.ObjectIdentifier(policy), None) for policy in policies]
+    ours = issued(issuing_ca, [], *([x509.CertificatePolicies(said)] if said else []))
+    assert (ours.policies, ours.validation) == (frozenset(policies), validation)
+
+
+@pytest.mark.parametrize("key", [dsa.generate_private_key(1024), ed448.Ed448PrivateKey.generate()])  # noqa: S505 - the same
+def test_keys_that_only_sign_are_not_encrypted_to(issuing_ca: Authority, key: dsa.DSAPrivateKey) -> None:
+    ours = read(issuing_ca.issue(key.public_key(), Wanted(key_agreement=True)))
+    assert (ours.permits_signing, ours.permits_encryption) == (True, False)
+
+
+def test_a_certificate_is_read_once(plain: x509.Certificate) -> None:
+    octets = plain.public_bytes(Encoding.DER)
+    assert certificate_of(octets) is certificate_of(bytes(bytearray(octets)))
+    with pytest.raises(InvalidCertificateError):
+        certificate_of(octets[:-1])
+
+
+def common_name(tag: int, text: bytes) -> bytes:
+    return der.sequence(der.tlv(der.SET, der.sequence(der.object_identifier("2.5.4.3"), der.tlv(tag, text))))
+
+
+def test_names_are_the_same_in_other_string_types_and_letter_case() -> None:  # RFC 5280, 7.1
+    utf8 = common_name(0x0C, b"Test CA")
+    assert same_name(utf8, common_name(0x13, b"test  ca "))
+    assert not same_name(utf8, common_name(0x0C, b"Test CB"))
+    assert not same_name(utf8, b"")
+    assert not same_name(utf8, common_name(0x0C, b"\xff"))
+    assert not same_name(utf8, utf8 + b"x" * 100_000)
 
 
 # --- files ---

@@ -13,9 +13,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 goal=${1:-}
 [[ $goal =~ ^(runtime|venv|tests)$ ]] || { echo "usage: tools/setup.sh runtime|venv|tests" >&2; exit 2; }
 
-# SoftHSM is the token without hardware; openssl is how a person looks at our output. pyscard has no wheel for Linux,
-# so it is compiled: gcc, pkg-config and the headers of PC/SC (those of Python are asked for further down).
-runtime_packages=(softhsm2 openssl libpcsclite-dev pkg-config gcc libc6-dev)
+# SoftHSM is the token without hardware; openssl is how a person looks at our output; libnss3 has the list of CAs that
+# are trusted for mail. pyscard has no wheel for Linux, so it is compiled: gcc, pkg-config and the headers of PC/SC
+# (those of Python are asked for further down).
+runtime_packages=(softhsm2 openssl libnss3 libpcsclite-dev pkg-config gcc libc6-dev)
 # Judges: GnuPG's gpgsm, GnuTLS's certtool, NSS's cmsutil, OpenSC's pkcs11-tool, p11-kit; git signs commits through us.
 test_packages=(gpgsm gpg-agent gnutls-bin libnss3-tools opensc p11-kit git)
 

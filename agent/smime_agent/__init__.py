@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from smime_agent.algorithms import Digest, Padding
     from smime_agent.api.signing import Format, OpenToken, Signed, SignOptions, open_token, sign, sign_all
+    from smime_agent.api.verifying import Verifier, VerifyOptions
     from smime_agent.errors import (
         AmbiguousError,
         FileError,
@@ -25,11 +26,15 @@ if TYPE_CHECKING:
         UsageError,
     )
     from smime_agent.keys import Pin, PinRequest, Prompter
+    from smime_agent.smime.verification import Verification
+    from smime_agent.trust.evidence import RevocationMode
+    from smime_agent.verdict import Code, Reason, Verdict
     from smime_agent.x509 import Certificate, load_certificates
 
 _HOMES = {
     "smime_agent.algorithms": ("Digest", "Padding"),
     "smime_agent.api.signing": ("Format", "OpenToken", "SignOptions", "Signed", "open_token", "sign", "sign_all"),
+    "smime_agent.api.verifying": ("Verifier", "VerifyOptions"),
     "smime_agent.errors": (
         "AmbiguousError",
         "FileError",
@@ -43,12 +48,16 @@ _HOMES = {
         "UsageError",
     ),
     "smime_agent.keys": ("Pin", "PinRequest", "Prompter"),
+    "smime_agent.smime.verification": ("Verification",),
+    "smime_agent.trust.evidence": ("RevocationMode",),
+    "smime_agent.verdict": ("Code", "Reason", "Verdict"),
     "smime_agent.x509": ("Certificate", "load_certificates"),
 }
 
 __all__ = [
     "AmbiguousError",
     "Certificate",
+    "Code",
     "Digest",
     "FileError",
     "Format",
@@ -62,11 +71,17 @@ __all__ = [
     "PinUnavailableError",
     "PolicyError",
     "Prompter",
+    "Reason",
+    "RevocationMode",
     "SignOptions",
     "Signed",
     "SmimeAgentError",
     "TokenError",
     "UsageError",
+    "Verdict",
+    "Verification",
+    "Verifier",
+    "VerifyOptions",
     "load_certificates",
     "open_token",
     "sign",

@@ -163,7 +163,7 @@ class SignatureFamily(Enum):
 
     @cached_property
     def is_pure(self) -> bool:
-        """It signs octets themselves, not a digest of them (RFC 8419, 2.4; RFC 9882, 3)."""
+        """It signs octets themselves, not a digest of them (RFC 8419, 2.4; RFC 9882, 3.1)."""
         return self.key_kind in {KeyKind.ED25519, KeyKind.ED448, KeyKind.ML_DSA}
 
     @cached_property
@@ -178,7 +178,7 @@ class SignatureFamily(Enum):
 
 
 _H = HashFunction
-#: RFC 8419, 2.3, and RFC 9882, 3.3: no weaker than the signature.
+#: RFC 8419, 3.1, where others must not be used; RFC 9882, 3.3, where those weaker than the signature may be refused.
 _CONTENT_DIGESTS: Final = {
     SignatureFamily.ED25519: frozenset({_H.SHA512}),
     SignatureFamily.ED448: frozenset({_H.SHAKE256}),
@@ -230,7 +230,7 @@ SIGNATURE_ALGORITHMS: Final[dict[str, tuple[SignatureFamily, HashFunction | None
     "1.3.14.3.2.27": (SignatureFamily.DSA, _H.SHA1),
     f"{_NIST}.1": (SignatureFamily.DSA, _H.SHA224),
     f"{_NIST}.2": (SignatureFamily.DSA, _H.SHA256),
-    # RFC 8419, 2.2; RFC 9882, 4
+    # RFC 8419, 2.2; RFC 9882, 2
     "1.3.101.112": (SignatureFamily.ED25519, None),
     "1.3.101.113": (SignatureFamily.ED448, None),
     f"{_NIST}.17": (SignatureFamily.ML_DSA_44, None),

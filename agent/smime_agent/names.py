@@ -34,7 +34,7 @@ _CONTENT_TYPES: Final = {
         f"{_PKCS}.7",
         "1 data 2 SignedData 3 EnvelopedData 4 signedAndEnvelopedData 5 DigestedData 6 EncryptedData",
     ),
-    # RFC 2634; RFC 5083; RFC 3274; RFC 3161; RFC 4073
+    # S/MIME and ESS, time-stamps, collections
     **_below(
         f"{_SMIME}.1",
         "1 receipt 2 AuthenticatedData 4 TSTInfo 6 ContentInfo 9 CompressedData 19 ContentCollection"
@@ -52,7 +52,7 @@ _ATTRIBUTES: Final = {
         " 7 challengePassword 8 unstructuredAddress 14 extensionRequest 15 SMIMECapabilities 20 friendlyName"
         " 21 localKeyID 52 CMSAlgorithmProtection",
     ),
-    # RFC 2634; RFC 5035; RFC 5126; RFC 3161; RFC 6019; RFC 5940; RFC 3185
+    # ESS, long-term signatures, time-stamps
     **_below(
         f"{_SMIME}.2",
         "1 receiptRequest 2 eSSSecurityLabel 3 mlExpansionHistory 4 contentHint 5 msgSigDigest 6 encapContentType"
@@ -86,12 +86,12 @@ _DIGESTS: Final = {
     "1.2.643.7.1.1.2.2": "Streebog-256",
     "1.2.643.7.1.1.2.3": "Streebog-512",
     "1.2.156.10197.1.401": "SM3",
-    "1.2.840.113549.2.7": "HMAC with SHA-1",
+    "1.2.840.113549.2.7": "HMAC-SHA-1",
     **_below(
         "1.2.840.113549.2",
-        "8 HMAC~with~SHA-224 9 HMAC~with~SHA-256 10 HMAC~with~SHA-384 11 HMAC~with~SHA-512",
+        "8 HMAC-SHA-224 9 HMAC-SHA-256 10 HMAC-SHA-384 11 HMAC-SHA-512",
     ),
-    "1.3.6.1.5.5.8.1.2": "HMAC with SHA-1",
+    "1.3.6.1.5.5.8.1.2": "HMAC-SHA-1",
 }
 
 _RSA_SIGNATURE: Final = "RSASSA-PKCS1-v1_5 with"  # RFC 8017, 8.2
@@ -209,6 +209,6 @@ _NAMES: Final[dict[str, str]] = {
     **_KEY_AGREEMENTS,
     **_CURVES,
     **_NAME_ATTRIBUTES,
-    f"{_PKIX}.16.2": "OCSP response",  # RFC 5940, 2.1
+    f"{_PKIX}.16.2": "OCSP response",
     f"{_PKIX}.16.4": "SCVP response",
 }

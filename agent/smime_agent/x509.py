@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from asn1crypto import core
+from asn1crypto import core, keys
 from asn1crypto import x509 as asn1
 
 from smime_agent.algorithms import Curve, Digest, KeyAlgorithm, KeyKind
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: What asn1crypto raises on garbage, as measured; none of it may reach a caller.
-_GARBAGE = (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError)
+_GARBAGE = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError)
 _SMTP_UTF8_MAILBOX = "1.3.6.1.5.5.7.8.9"  # RFC 9598, 3
 _SHORT_NAMES = {  # RFC 4514, 3, and the names that OpenSSL made usual
     "common_name": "CN",
@@ -44,7 +44,7 @@ _SHORT_NAMES = {  # RFC 4514, 3, and the names that OpenSSL made usual
     "organization_identifier": "organizationIdentifier",
 }
 _LARGEST_SERIAL_NUMBER: Final = 1 << 512  # RFC 5280, 4.1.2.2, wants 20 octets, and Python prints no giants
-_LARGEST_NAME: Final = 65_536  # octets
+_LARGEST_NAME: Final = 4_096  # octets; asn1crypto takes milliseconds for so many
 _LARGEST_KEPT: Final = 65_536
 #: CA/Browser Forum, S/MIME Baseline Requirements, 7.1.6.1.
 _VALIDATION_POLICY: Final = re.compile(r"2\.23\.140\.1\.5\.([1-4])\.[1-3]")
@@ -132,7 +132,7 @@ class Certificate:
         self.issuer, self.subject = _name(tbs["issuer"]), _name(tbs["subject"])
         #: The DER SubjectPublicKeyInfo.
         self.public_key_info: bytes = tbs["subject_public_key_info"].dump()
-        self.key_algorithm = _key_algorithm(tbs["subject_public_key_info"])
+        self.key_algorithm = _key_algorithm(self.public_key_info)
         self.not_before = _time(tbs["validity"]["not_before"])
         self.not_after = _time(tbs["validity"]["not_after"])
         self.mailboxes: tuple[str, ...] = tuple(_mailboxes(extensions.get("subject_alt_name"), tbs["subject"]))
@@ -334,13 +334,25 @@ def _name(name: Any) -> str:  # noqa: ANN401 - asn1crypto has no types
     return ", ".join(reversed(parts)) or "(empty name)"
 
 
-def _key_algorithm(info: Any) -> KeyAlgorithm:  # noqa: ANN401 - asn1crypto has no types
-    oid = info["algorithm"]["algorithm"].dotted
+class _Algorithm(core.Sequence):  # type: ignore[misc]  # asn1crypto has no types
+    _fields = [("algorithm", core.ObjectIdentifier), ("parameters", core.Any, {"optional": True})]  # noqa: RUF012 - asn1crypto changes it
+
+
+class _PublicKeyInfo(core.Sequence):  # type: ignore[misc]  # the same
+    """A SubjectPublicKeyInfo of any algorithm: asn1crypto's own has a KeyError for those that it does not know."""
+
+    _fields = [("algorithm", _Algorithm), ("public_key", core.OctetBitString)]  # noqa: RUF012 - the same
+
+
+def _key_algorithm(encoded: bytes) -> KeyAlgorithm:
+    info = _PublicKeyInfo.load(encoded, strict=True)
+    oid, parameters = info["algorithm"]["algorithm"].dotted, info["algorithm"]["parameters"].dump()
     match oid:
         case "1.2.840.113549.1.1.1" | "1.2.840.113549.1.1.10":
-            return KeyAlgorithm(KeyKind.RSA, info["public_key"].parsed["modulus"].native.bit_length())
+            modulus = keys.RSAPublicKey.load(info["public_key"].native, strict=True)["modulus"]
+            return KeyAlgorithm(KeyKind.RSA, modulus.native.bit_length())
         case "1.2.840.10045.2.1":
-            parameters = info["algorithm"]["parameters"]
+            parameters = keys.ECDomainParameters.load(parameters, strict=True)
             named = parameters.chosen.dotted if parameters.name == "named" else ""
             curve = next((curve for curve in Curve if curve.oid == named), None)
             if curve is None:
@@ -348,7 +360,8 @@ def _key_algorithm(info: Any) -> KeyAlgorithm:  # noqa: ANN401 - asn1crypto has 
                 return KeyAlgorithm(KeyKind.EC, bits, variant=variant)
             return KeyAlgorithm(KeyKind.EC, curve.bits, curve)
         case "1.2.840.10040.4.1":  # parameters may be inherited from the issuer (RFC 3279, 2.3.2)
-            parameters = info["algorithm"]["parameters"].native
-            return KeyAlgorithm(KeyKind.DSA, parameters["p"].bit_length() if parameters else 0)
+            if parameters[:1] != b"\x30":
+                return KeyAlgorithm(KeyKind.DSA)
+            return KeyAlgorithm(KeyKind.DSA, keys.DSAParams.load(parameters, strict=True)["p"].native.bit_length())
         case _:
             return _BARE_KEYS.get(oid, KeyAlgorithm(KeyKind.OTHER))

@@ -6,13 +6,13 @@ import itertools
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import Enum
 from statistics import median
 from typing import TYPE_CHECKING
 
 from smime_agent.api import signing
 from smime_agent.tokens import module as modules
-from tests.bench import bare_loop, measure
+from tests.bench import bare_loop, measure, verifying
+from tests.bench.row import MIB, Better, Row, Size
 from tests.bench.setting import EC_ADDRESS, RSA_ADDRESS, smime_agent
 from tests.bench.strangers import Gpgsm, openssl_detached
 from tests.support.softhsm import MODULE
@@ -24,66 +24,11 @@ if TYPE_CHECKING:
     from smime_agent.api.signing import OpenToken
     from tests.bench.setting import Setting
 
-MIB = 1 << 20
 _SIGN = ("sign", "--token", bare_loop.TOKEN, "--pin-source", "env:PIN")
 
 
-class Better(Enum):
-    """Which side of the target is the right one. The value is how the target is written."""
-
-    MORE = "at least"
-    LESS = "at most"
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much is measured, and how often."""
-
-    mails: int
-    many_mails: int
-    large_octets: int
-    rounds: int
-    rounds_of_workers: int
-    rounds_of_starts: int
-
-
-FULL = Size(2_000, 10_000, 1_000_000_000, 7, 3, 15)
-QUICK = Size(200, 600, 50_000_000, 2, 1, 3)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One comparison: ``ours`` and ``peer`` for people, their ``ratio``, and the target where one was set."""
-
-    what: str
-    ours: str
-    peer: str
-    ratio: float
-    target: float | None = None
-    better: Better = Better.MORE
-    unit: str = ""
-
-    @property
-    def met(self) -> bool | None:
-        """The target is met; ``None`` where there is none."""
-        if self.target is None:
-            return None
-        return self.ratio >= self.target if self.better is Better.MORE else self.ratio <= self.target
-
-    @property
-    def ratio_text(self) -> str:
-        """The ratio as it is printed."""
-        return f"{self.ratio:.0f}{self.unit}" if self.unit else f"{self.ratio:.2f}"
-
-    @property
-    def target_text(self) -> str:
-        """The target as it is printed."""
-        return "" if self.target is None else f"{self.better.value} {self.target:g}{self.unit}"
-
-    @property
-    def verdict(self) -> str:
-        """``OK`` or ``miss``."""
-        return {True: "OK", False: "miss", None: ""}[self.met]
+FULL = Size(2_000, 10_000, 1_000_000_000, 7, 3, 15, 1_000, 52_000_000, 100_000)
+QUICK = Size(200, 600, 50_000_000, 2, 1, 3, 100, 5_000_000, 1_000)
 
 
 def rows(setting: Setting, size: Size) -> Iterator[Row]:
@@ -94,6 +39,7 @@ def rows(setting: Setting, size: Size) -> Iterator[Row]:
     yield from _two_workers(setting, size)
     yield from _start(setting, size)
     yield from _large_file(setting, size)
+    yield from verifying.rows(setting, size)
 
 
 @dataclass(frozen=True)

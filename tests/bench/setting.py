@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 RSA_ADDRESS, EC_ADDRESS = "alice@example.org", "bob@example.org"
+CAROL = Wanted(("carol@example.org",), "Carol")
 _MAIL_OCTETS = 10_000
 _TEXTS = 50
 _BLOCK = 1 << 20
@@ -70,13 +71,14 @@ class Setting:
                 file.write(os.urandom(min(_BLOCK, octets - start)))
         return path
 
-    def soft_key(self) -> tuple[Path, Path]:
-        """An RSA-2048 key in a file, and its certificate with the chain."""
+    def soft_key(self, wanted: Wanted = CAROL, authority: Authority | None = None) -> tuple[Path, Path]:
+        """An RSA-2048 key in a file, and its certificate with that of its issuer."""
         key = rsa.generate_private_key(65537, 2048)
-        certificate = self.authority.issue(key.public_key(), Wanted(("carol@example.org",), "Carol"))
+        issuer = authority or self.authority
+        certificate = issuer.issue(key.public_key(), wanted)
         key_path, certificate_path = self.folder / "carol.key", self.folder / "carol.pem"
         key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        certificate_path.write_bytes(certificate.public_bytes(Encoding.PEM) + self.authority.pem)
+        certificate_path.write_bytes(certificate.public_bytes(Encoding.PEM) + issuer.pem)
         return key_path, certificate_path
 
 

@@ -63,6 +63,19 @@ def openssl_detached(key: Path, certificate: Path, content: Path, output: Path) 
     )  # fmt: skip
 
 
+def openssl_mail(signer: tuple[Path, Path], mail: Path, output: Path, sender: str, *options: str) -> None:
+    """A mail signed with a key and its certificate."""
+    key, certificate = signer
+    people = ("-from", sender, "-to", "another@example.net", "-subject", "Minutes")
+    _quietly("openssl", "cms", "-sign", "-md", "sha256", *people, *options, "-in", mail, "-out", output,
+             "-signer", certificate, "-inkey", key)  # fmt: skip
+
+
+def openssl_verify(mail: Path, root: Path) -> Ran:
+    """A signed mail, verified against one root; what was signed goes nowhere."""
+    return run(("openssl", "cms", "-verify", "-in", mail, "-CAfile", root, "-out", "/dev/null"))
+
+
 def version(*command: str) -> str:
     """The first line that a program says of itself."""
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -201,7 +201,7 @@ def test_a_field_that_is_wrong_is_refused(forge: Forge, parts: dict[str, bytes])
     "parts",
     [
         {"version": der.tlv(der.INTEGER, bytes(100))},
-        {"digest_algorithms": der.tlv(der.SET, SHA256 * 1_001)},
+        {"digest_algorithms": der.tlv(der.SET, SHA256 * 101)},
         {"digest_algorithms": der.tlv(der.SET, der.algorithm("1.2.3", der.octet_string(bytes(5000))))},
         {"certificates": der.context(0, NULL_VALUE * 70_000)},
         {"certificates": der.context(0, der.sequence(der.octet_string(bytes(17 * 1024 * 1024))))},
@@ -301,9 +301,11 @@ def test_a_signer_that_is_wrong_is_refused(forge: Forge, parts: dict[str, bytes]
         {"signature": indefinite(0x24, der.octet_string(bytes(1_000)) * 100)},
         {"attributes": der.context(0, attribute("1.2.3", NULL_VALUE) * 1_001)},
         {"attributes": der.context(0, attribute("1.2.3", NULL_VALUE * 1_001))},
+        {"attributes": der.context(0, attribute("1.2.3", der.sequence(NULL_VALUE * 10_001)))},
+        {"attributes": der.context(0, attribute("1.2.3", der.octet_string(bytes(1024 * 1024))))},
         {"unsigned": der.context(1, attribute("1.2.3", NULL_VALUE) * 1_001)},
     ],
-    ids=["key", "serial", "signature", "pieces", "attributes", "values", "unsigned"],
+    ids=["key", "serial", "signature", "pieces", "attributes", "values", "all values", "octets", "unsigned"],
 )
 def test_a_signer_that_is_too_large_is_refused(forge: Forge, parts: dict[str, bytes]) -> None:
     with pytest.raises(UntrustworthyError) as caught:

@@ -10,12 +10,17 @@ import email
 import email.policy
 import email.utils
 import hashlib
+import json
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from smime_agent import mime
 from smime_agent.api.verifying import Verifier, VerifyOptions
+from smime_agent.cli.inspect import as_json, lines
+from smime_agent.cli.ui import printable
 from smime_agent.cms import SignedData
+from smime_agent.smime.inspect import inspect
 from smime_agent.source import Source
 from smime_agent.trust.evidence import RevocationMode
 from smime_agent.verdict import Verdict
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FROM: Final = re.compile(rb"^from[ \t]*:((?:.*\n?)(?:[ \t].*\n?)*)", re.IGNORECASE | re.MULTILINE)
+_STEERING: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _ADDRESS: Final = re.compile(r"[^\s<>\"(),:;@\\]+@[^\s<>\"(),:;@\\]+")
 
 
@@ -61,13 +67,17 @@ class Oracle:
 
 
 class Inspector:
-    """``inspect`` on a mail."""
+    """``inspect`` on a mail: nothing is raised, and what comes out can be printed."""
 
     def __init__(self, seeds: Path) -> None:
         """Nothing has to be learnt."""
 
     def __call__(self, data: bytes) -> None:
         """Look into it."""
+        root = inspect(Source.from_bytes(data))
+        json.dumps(as_json(root)).encode()
+        text = "".join(map(printable, lines(root)))
+        assert not any(unicodedata.category(letter) in _STEERING for letter in text), "it steers a terminal"
 
 
 def _verifier(seeds: Path) -> Verifier:

@@ -93,9 +93,7 @@ def _by_coverage(atheris: Any, recorder: Recorder, mutator: _Mutator, options: l
     atheris.Fuzz()  # it ends the process
 
 
-def _by_hypothesis(
-    recorder: Recorder, mutation: Callable[..., bytes], seeds: Sequence[bytes], seconds: float
-) -> None:
+def _by_hypothesis(recorder: Recorder, mutation: Callable[..., bytes], seeds: Sequence[bytes], seconds: float) -> None:
     """Changed seeds as long as there is time, without knowing what of the code they reach."""
     end = time.monotonic() + seconds
 

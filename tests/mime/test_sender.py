@@ -99,6 +99,7 @@ WIDE, SMALL = "\uff20", "\ufe6b"
         'alice"@"example.org <mallory@evil.example>',
         '"alice"@example.org <mallory@evil.example>',
         "alice(x)@example.org <mallory@evil.example>",
+        "kate@example.org <\u212aate@example.org>",
         "al=?utf-8?q?ice=40ex?=ample.org <mallory@evil.example>",
         "alice\u2009@\u2009example.org <mallory@evil.example>",
         "=?utf-8?q?alice=40?= =?utf-8?q?example.org?= <mallory@evil.example>",

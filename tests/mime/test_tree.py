@@ -191,6 +191,7 @@ def timed(data: bytes) -> float:
     return time.process_time() - start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [b"--b\n", b"--b0\n", b"--b89x-\n", b"--b00x\n", b"--\n", b"\n", b"A: b\n", b"--b8"])
 def test_near_misses_under_ninety_boundaries_are_read_in_linear_time(line: bytes) -> None:
     assert timed(nested(90).replace(b"\nx\n", b"\n" + line * (3_000_000 // len(line)))) < 4

@@ -43,12 +43,14 @@ def honest_structures(workshop: Workshop) -> Iterator[Honest]:
 def _clear_signed(workshop: Workshop) -> Iterator[Honest]:
     clear = Clear(ENTITY, signed(workshop.alice, ENTITY).der)
     old = SIGNED.replace(b"pkcs7-signature", b"x-pkcs7-signature")
+    no_protocol = SIGNED.replace(b' protocol="application/pkcs7-signature";', b"")
     thunderbird = b"This is a cryptographically signed message in MIME format.\r\n\r\n"
     named = SIGNATURE + b"\r\nContent-Disposition: attachment; filename=smime.p7s\r\nContent-Description: S/MIME"
     token = SIGNED.replace(b'"application/pkcs7-signature"', b"application/pkcs7-signature")
     for label, changed, why in (
         ("old-type", replace(clear, kind=old, signature_kind=b"application/x-pkcs7-signature"), "the type before 1998"),
         ("old-protocol-only", replace(clear, kind=old), "protocol of one form, part of the other"),
+        ("no-protocol", replace(clear, kind=no_protocol), "protocol missing: the second part says what it is"),
         ("micalg-wrong", replace(clear, kind=SIGNED.replace(b"sha-256", b"sha1")), "micalg is a hint"),
         ("micalg-unknown", replace(clear, kind=SIGNED.replace(b"sha-256", b"unknown")), "or unknown"),
         ("micalg-missing", replace(clear, kind=SIGNED.replace(b" micalg=sha-256;", b"")), "or missing"),

@@ -236,6 +236,9 @@ def _revocation(workshop: Workshop) -> Iterator[Spoof]:
     above = workshop.clear(ALICE, workshop.person(ALICE, issuer=workshop.revoked_authority))
     files: tuple[str, ...] = ("--crl", "{root_crl}", "--crl", "{revoked_authority_crl}")
     yield Spoof("issuer-revoked", above, "untrusted", "issuer-revoked", "the CA was revoked", (*prefer, *files))
+    hebrew = workshop.clear(ALICE, workshop.revoked_by_hebrew_authority)
+    why = "the CRL of a CA whose name is not easy to compare lists it"
+    yield Spoof("revoked-by-hebrew-authority", hebrew, "untrusted", "revoked", why, (*prefer, "--crl", "{hebrew_crl}"))
     mail = workshop.clear(ALICE, workshop.alice)
     for label, files, why in (
         ("revocation-nowhere", (), "nobody says it is good"),

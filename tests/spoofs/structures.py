@@ -220,7 +220,6 @@ def _types(workshop: Workshop) -> Iterator[Spoof]:
     mail = sent_by(ALICE) + inner.whole
     yield Spoof("content-type-twice-inside", mail, "invalid", "several-content-types", "of the signature part")
     for label, kind, code, verdict, why in (
-        ("protocol-missing", b'multipart/signed; micalg=sha-256; boundary="%b"', "malformed-mail", "invalid", "none"),
         (
             "protocol-openpgp",
             b'multipart/signed; protocol="application/pgp-signature"; micalg=pgp-sha256; boundary="%b"',
@@ -234,13 +233,6 @@ def _types(workshop: Workshop) -> Iterator[Spoof]:
             "other-protection",
             "unsigned",
             "one that nobody knows",
-        ),
-        (
-            "protocol-twice",
-            SIGNED + b'; protocol="application/pgp-signature"',
-            "malformed-mail",
-            "invalid",
-            "which of two?",
         ),
     ):
         yield Spoof(label, sent_by(ALICE) + replace(clear, kind=kind).whole, verdict, code, why)
@@ -267,7 +259,7 @@ def _nested(workshop: Workshop) -> Iterator[Spoof]:
     body = signed(alice, ENTITY, attached=True).body
     info = SignerInfo(mallory, (content_type(SIGNED_DATA), message_digest(body)))
     mail = sent_by(ALICE) + opaque(SignedData((info,), mallory.chain, body, SIGNED_DATA).der)
-    yield Spoof("nested-in-cms", mail, "mismatch", "from-mismatch", "a SignedData in another")
+    yield Spoof("nested-in-cms", mail, "invalid", "content-type-mismatch", "a SignedData in another")
     cut = inner + b"\r\nP.S. My account is 0815.\r\n"
     mail = _nesting(cut, signed(mallory, cut).der)
     yield Spoof("nested-with-epilogue", mail, "mismatch", "from-mismatch", "text that the stranger signed")

@@ -139,6 +139,16 @@ class Workshop:
         """A CA that the root has revoked."""
         return self.authority("Spoof Revoked CA")
 
+    @cached_property
+    def hebrew_authority(self) -> Identity:
+        """A CA with a name that asn1crypto does not compare by itself."""
+        return self.authority("\u05d9\u05e9\u05e8\u05d0\u05dc CA 1")
+
+    @cached_property
+    def revoked_by_hebrew_authority(self) -> Identity:
+        """Alice's certificate that this CA revoked."""
+        return self.person("alice@example.org", issuer=self.hebrew_authority)
+
     def files(self) -> dict[str, bytes]:
         """What the command line names: the root, and the CRLs."""
         return {
@@ -146,6 +156,7 @@ class Workshop:
             "crl": RevocationList(self.issuing, (self.revoked,)).made(),
             "root_crl": RevocationList(self.root, (self.revoked_authority,)).made(),
             "revoked_authority_crl": RevocationList(self.revoked_authority).made(),
+            "hebrew_crl": RevocationList(self.hebrew_authority, (self.revoked_by_hebrew_authority,)).made(),
             "stale_crl": RevocationList(self.issuing, next_update="260301000000Z").made(),
             "forged_crl": RevocationList(self.issuing, key=ec_key("forger")).made(),
         }

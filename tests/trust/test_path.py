@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from smime_agent.trust.anchors import Anchor
 from smime_agent.trust.evidence import RevocationMode
-from smime_agent.trust.path import PathResult, PathValidator, PolicyInputs, Purpose, RevocationStatus, TrustPolicy
+from smime_agent.trust.path import LONG, PathResult, PathValidator, PolicyInputs, Purpose, RevocationStatus, TrustPolicy
 from smime_agent.verdict import Code, Verdict
 from smime_agent.x509 import load_certificates
 from tests.support.pki import DAY, MAIL, NOW, SERVER, Party, rsa_key, signer, usage, version_1, with_sha1
@@ -450,6 +450,20 @@ def test_two_certificates_run_together_are_not_two() -> None:
     validator = PathValidator(TrustPolicy((ROOT.anchor,), NOW, RevocationMode.OFF))
     validator.validate(ALICE.certificate, [ISSUING.der + ROOT.der])
     assert not validator.validate(ALICE.certificate, [ISSUING.der, ROOT.der]).reasons
+
+
+def test_another_long_crl_is_another_question() -> None:
+    validator = PathValidator(TrustPolicy((ROOT.anchor,), NOW, RevocationMode.OFF))
+    first = validator.validate(ALICE.certificate, [ISSUING.der], crls=[bytes(LONG), bytes(LONG)])
+    assert validator.validate(ALICE.certificate, [ISSUING.der], crls=[bytes(LONG), b"\1" * LONG]) is not first
+
+
+def test_long_crls_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smime_agent.trust.path.MAXIMUM_KEPT", 3 * LONG)
+    validator = PathValidator(TrustPolicy((ROOT.anchor,), NOW, RevocationMode.OFF))
+    for octet in range(5):
+        validator.validate(ALICE.certificate, [], crls=[bytes([octet]) * LONG])
+    assert len(validator._fingerprints._long) == 3
 
 
 def test_revocation_that_is_off_is_noted() -> None:

@@ -122,3 +122,10 @@ def test_a_path_is_judged_as_nist_does_and_for_the_same_reason(number: int, vect
 
 def test_all_of_them_are_there(vectors: Path) -> None:
     assert len(rows(vectors)) == 249
+
+
+@pytest.mark.parametrize("test", ["4.1.5", "4.3.6"])
+def test_a_path_that_was_looked_at_before_is_judged_the_same(test: str, vectors: Path) -> None:
+    """Of an object that was looked at, asn1crypto may write other octets than were signed."""
+    (row,) = (row for row in rows(vectors) if row["test"] == test)
+    assert [validated(row).reasons for _ in range(3)] == [(), (), ()]

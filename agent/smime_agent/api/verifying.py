@@ -70,11 +70,10 @@ class Verifier:
             weak_digests=options.legacy,
         )
         self._check = SignerCheck(
-            PathValidator(policy, _revocation_source(options, on_fetch)),
+            PathValidator(policy, _revocation_source(options, on_fetch), _given_crls(options)),
             now=now,
             in_retrospect=options.at is not None,
             known=tuple(anchor.certificate for anchor in given),
-            crls=tuple(crl for path in options.crl_files for crl in _crls(path)),
         )
 
     def verify(
@@ -112,6 +111,10 @@ def _anchors(path: Path) -> list[Anchor]:
     except InvalidCertificateError as error:
         msg = f"there is no CA in {path}: {error}"
         raise UsageError(msg) from error
+
+
+def _given_crls(options: VerifyOptions) -> list[bytes]:
+    return [crl for path in options.crl_files for crl in _crls(path)]
 
 
 def _crls(path: Path) -> list[bytes]:

@@ -15,13 +15,16 @@ import typer
 
 from smime_agent.algorithms import KeyType, KeyUsage
 from smime_agent.api import signing
+from smime_agent.api.verifying import Verifier, VerifyOptions
 from smime_agent.cli import ui
+from smime_agent.cli.findings import card
 from smime_agent.cli.guard import guard
 from smime_agent.errors import FileError, ModuleLoadError
 from smime_agent.keys import Pin
 from smime_agent.tokens import module as modules
 from smime_agent.tokens.session import TokenSession
 from smime_agent.tokens.token import Search
+from smime_agent.trust.evidence import RevocationMode
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -64,7 +67,7 @@ def demo(
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep the token, the CA and the mail here.")
     ] = None,
 ) -> None:
-    """Sign a mail on a throw-away token, and let OpenSSL check it."""
+    """Sign a mail on a throw-away token, let OpenSSL check it, and verify it and a spoof of it."""
     folder = _folder(keep)
     try:
         _show(folder)
@@ -99,6 +102,17 @@ def _show(folder: Path) -> None:
     ui.out(f"3. A mail from her was signed: {signed.signer.scheme}. The host hashed it and wrote the")
     ui.out("   S/MIME around it; the token saw a hash and gave the signature.")
     _judge(folder)
+    _verify(folder, mail)
+
+
+def _verify(folder: Path, mail: bytes) -> None:
+    """What we say of it, and of the same mail from somebody else."""
+    verifier = Verifier(VerifyOptions(ca_files=(folder / "ca.pem",), revocation=RevocationMode.OFF))
+    ui.out("5. smime-agent verify says:")
+    ui.out(*(f"   {line}" for line in card(verifier.verify(mail))))
+    spoof = mail.replace(f"Alice <{_ALICE}>".encode(), b"Carol <carol@example.org>", 1)
+    ui.out("6. The same mail with another sender is still fine to OpenSSL. smime-agent verify says:")
+    ui.out(*(f"   {line}" for line in card(verifier.verify(spoof))))
 
 
 def _judge(folder: Path) -> None:

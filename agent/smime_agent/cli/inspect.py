@@ -23,7 +23,7 @@ _LONGEST: Final = 130  # characters of a value on the screen: a digest of 64 oct
 _INDENT: Final = "  "
 #: Values that stand beside the name of a node; the others are below it.
 _BESIDE: Final = frozenset({"value", "version", "charset", "encoding"})
-_LABELS: Final = {NodeType.CRL: "CRL", NodeType.RECIPIENT_KEY: "recipient key"}
+_LABELS: Final = {NodeType.CMS: "CMS", NodeType.CRL: "CRL", NodeType.RECIPIENT_KEY: "recipient key"}
 _NAMES: Final = {"sha256": "SHA-256", "ca": "CA", "mac": "MAC", "smime_type": "smime-type"}
 #: They are known by their names alone.
 _NAMED: Final = frozenset({NodeType.CMS, NodeType.ATTRIBUTE, NodeType.ATTRIBUTES})

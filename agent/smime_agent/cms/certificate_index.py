@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from smime_agent import der
@@ -11,13 +13,15 @@ from smime_agent.verdict import UntrustworthyError
 from smime_agent.x509 import same_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from smime_agent.cms.signer_info import SignerIdentifier
 
 #: Certificates that fit one signer; more are not looked for.
 MAX_CANDIDATES: Final = 16
+_MAX_COMPARED: Final = 4  # names that are the same at second sight only
 _MAX_READ: Final = 1_000  # certificates that hold the octets that are looked for, perhaps elsewhere
+_MAX_FIELDS, _MAX_EXTENSIONS = 10, 200
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
 _SUBJECT_KEY_IDENTIFIER: Final = der.object_identifier("2.5.29.14")
 
@@ -31,53 +35,58 @@ class CertificateNames(NamedTuple):
 
 
 class CertificateIndex:
-    """Encoded certificates, and what has been read of them so far."""
+    """Encoded certificates, searched as one string of octets, and what has been read of them so far."""
 
-    __slots__ = ("_certificates", "_read")
+    __slots__ = ("_certificates", "_joined", "_read", "_starts")
 
     def __init__(self, certificates: tuple[bytes, ...]) -> None:
         self._certificates = certificates
         self._read: dict[int, CertificateNames | None] = {}
+        self._joined = b""
+        self._starts: list[int] = []
 
     def find(self, sid: SignerIdentifier) -> tuple[bytes, ...]:
         """All certificates that ``sid`` names, in their order; several may share a subjectKeyIdentifier."""
         if sid.subject_key_identifier is not None:
             key = sid.subject_key_identifier
-            return self._those((der.octet_string(key),), lambda names: names.subject_key_identifier == key)
+            found = (one for one, names in self._holding(der.octet_string(key)) if names.subject_key_identifier == key)
+            return tuple(dict.fromkeys(islice(found, MAX_CANDIDATES)))
         issuer, number = sid.issuer, sid.serial_number
         if issuer is None or number is None:
             return ()
-        serial = der.integer(number)
-        found = self._those((issuer, serial), lambda names: (names.issuer, names.serial_number) == (issuer, number))
+        same_number = [pair for pair in self._holding(der.integer(number) + b"\x30") if pair[1].serial_number == number]
+        found = (one for one, names in same_number if names.issuer == issuer)
+        if exact := tuple(dict.fromkeys(islice(found, MAX_CANDIDATES))):
+            return exact
         # The same name may be written in other string types, and in other letter case (RFC 5280, 7.1).
-        return found or self._those(
-            (serial,), lambda names: names.serial_number == number and same_name(names.issuer, issuer)
-        )
+        return tuple(one for one, names in same_number[:_MAX_COMPARED] if same_name(names.issuer, issuer))
 
-    def _those(self, holding: tuple[bytes, ...], fits: Callable[[CertificateNames], bool]) -> tuple[bytes, ...]:
-        found: list[bytes] = []
-        for place, certificate in enumerate(self._certificates):
-            if len(found) == MAX_CANDIDATES:
-                break
-            if all(octets in certificate for octets in holding):
-                names = self._names(place, certificate)
-                if names is not None and fits(names):
-                    found.append(certificate)
-        return tuple(dict.fromkeys(found))
+    def _holding(self, octets: bytes) -> Iterator[tuple[bytes, CertificateNames]]:
+        """The certificates that hold these octets somewhere, with their names, as long as there are not too many."""
+        if not self._starts:
+            self._starts = [0, *accumulate(map(len, self._certificates))]
+            self._joined = b"".join(self._certificates)
+        at = -1
+        while (at := self._joined.find(octets, at + 1)) >= 0:
+            place = bisect_right(self._starts, at) - 1
+            names = self._names(place)
+            if names is not None:
+                yield self._certificates[place], names
+            at = self._starts[place + 1] - 1
 
-    def _names(self, place: int, certificate: bytes) -> CertificateNames | None:
+    def _names(self, place: int) -> CertificateNames | None:
         if place not in self._read:
             if len(self._read) == _MAX_READ:
                 return None
-            self._read[place] = names_of(certificate)
+            self._read[place] = names_of(self._certificates[place])
         return self._read[place]
 
 
 def names_of(certificate: bytes) -> CertificateNames | None:
     """What names a certificate, read from its octets (RFC 5280, 4.1); nothing if they are none."""
     try:
-        tbs_certificate = values(value(certificate, der.SEQUENCE))[0]
-        fields = values(value(tbs_certificate.encoded, der.SEQUENCE))
+        tbs_certificate = values(value(certificate, der.SEQUENCE), _MAX_FIELDS)[0]
+        fields = values(value(tbs_certificate.encoded, der.SEQUENCE), _MAX_FIELDS)
         serial, _, issuer = fields[1:4] if fields[0].tag == _VERSION else fields[:3]
         if (serial.tag, issuer.tag) != (der.INTEGER, der.SEQUENCE):
             return None
@@ -90,6 +99,6 @@ def names_of(certificate: bytes) -> CertificateNames | None:
 
 def _subject_key_identifiers(extensions: bytes) -> Iterator[bytes]:
     if _SUBJECT_KEY_IDENTIFIER in extensions:
-        for extension in values(value(extensions, der.SEQUENCE)):
+        for extension in values(value(extensions, der.SEQUENCE), _MAX_EXTENSIONS):
             if extension.contents.startswith(_SUBJECT_KEY_IDENTIFIER):
-                yield value(values(extension.contents)[-1].contents, der.OCTET_STRING)
+                yield value(values(extension.contents, _MAX_FIELDS)[-1].contents, der.OCTET_STRING)

@@ -43,13 +43,15 @@ def to_der(octets: bytes) -> bytes:
     return _rebuilt(definite, sort=True)[0] if unsorted else definite
 
 
-def encodings(octets: bytes) -> tuple[bytes, ...]:
+def encodings(octets: bytes, most: int = MAX_VALUES) -> tuple[bytes, ...]:
     """The same value in DER but for the order of its sets, and then, if that is another, sorted too.
+
+    There may be ``most`` values in it.
 
     Raises:
         UntrustworthyError: as :func:`to_der`.
     """
-    definite, unsorted = _rebuilt(octets, sort=False)
+    definite, unsorted = _rebuilt(octets, sort=False, most=most)
     return (definite, _rebuilt(definite, sort=True)[0]) if unsorted else (definite,)
 
 
@@ -87,7 +89,7 @@ def value(encoded: bytes, tag: int) -> bytes:
     return found[0].contents
 
 
-def _rebuilt(octets: bytes, *, sort: bool) -> tuple[bytes, bool]:  # noqa: C901, PLR0912 - a loop, where others recurse
+def _rebuilt(octets: bytes, *, sort: bool, most: int = MAX_VALUES) -> tuple[bytes, bool]:  # noqa: C901, PLR0912 - a loop, where others recurse
     """A value with definite lengths, and whether a set in it is not sorted."""
     if len(octets) > MAX_HELD:
         exceeded(f"more than {MAX_HELD // 1024 // 1024} MiB in one value")
@@ -126,8 +128,8 @@ def _rebuilt(octets: bytes, *, sort: bool) -> tuple[bytes, bool]:  # noqa: C901,
             body, at = at, at + length
             parts.append(_primitive(octets, start, body, at))
         count += 1
-        if count > MAX_VALUES:
-            exceeded(f"more than {MAX_VALUES} values in one")
+        if count > most:
+            exceeded(f"more than {most} values in one")
     if len(parts) != 1:
         malformed("not exactly one value")
     return parts[0], unsorted

@@ -154,6 +154,8 @@ def _public_key(encoded: bytes) -> PublicKey:
             _check_size(parts[1].contents)
             given = identifier.effective_parameters
             only = SignatureFamily.RSASSA_PSS if given is None else pss_algorithm(given)
+            # `cryptography` knows few of the parameters, which were looked at here; the key is the same.
+            encoded = der.sequence(der.algorithm(accepted.RSA_ENCRYPTION_OID, der.NULL), parts[1].encoded)
     try:
         return PublicKey(load_der_public_key(encoded), only)
     except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm) as error:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from smime_agent.cms.signer_info import AlgorithmIdentifier, SignerInfo
     from smime_agent.x509 import Certificate
 
+_MINIMUM_EC_BITS: Final = 224  # of like strength as RSA with 2048 (RFC 5753, 7)
 _HEAD: Final = 16  # octets of a content that show whether it is one DER value
 
 
@@ -48,9 +49,9 @@ class ContentDigests:
 class CheckedSignature:
     """A signature that its key did make over this content. Nothing of the certificate was checked but its key.
 
-    ``algorithm`` and ``digest`` are names for people; ``weaknesses`` say for how much they count. ``claimed_at`` is the
-    signingTime, which nobody vouches for. ``countersignatures`` were seen, not checked. ``unknown`` are the OIDs of
-    attributes that mean nothing to us.
+    ``algorithm`` and ``digest`` are names for people; ``digest`` is empty where the content was not digested. The
+    ``weaknesses`` say for how much they count. ``claimed_at`` is the signingTime, which nobody vouches for.
+    ``countersignatures`` were seen, not checked. ``unknown`` are the OIDs of attributes that mean nothing to us.
     """
 
     algorithm: str
@@ -97,9 +98,12 @@ def check_signature(
     # 1. The structure: attributes that must be there, once, and agree with the rest.
     claims = check_claims(signed_data, signer, certificate)
     # 2. The algorithms: known ones, that agree with one another and with the key.
-    digest = hash_function(signer.digest_algorithm)
-    algorithm = signature_algorithm(signer.signature_algorithm).used_with(digest)
-    _check_agreement(algorithm, digest, has_attributes=claims.message_digest is not None)
+    algorithm = signature_algorithm(signer.signature_algorithm)
+    pure, digest = algorithm.family.is_pure, None
+    if not pure or claims.message_digest is not None:  # else RFC 9882, 3.3: digestAlgorithm means nothing
+        digest = hash_function(signer.digest_algorithm)
+        algorithm = algorithm.used_with(digest)
+        _check_agreement(algorithm, digest)
     from smime_agent.cms.public_key import public_key  # `cryptography` takes a while to load, and signing goes without
 
     key = public_key(certificate.public_key_info)
@@ -107,25 +111,19 @@ def check_signature(
     # 3. The content, and 4. the signature over its digest, over the attributes, or over itself.
     if claims.message_digest is None:
         _check_bare_content(digests)
-        candidates = [_octets(algorithm, content) if algorithm.family.is_pure else digests.by(digest)]
+        candidates = [_octets(algorithm, content) if digest is None else digests.by(digest)]
+    elif digest is None or digests.by(digest) != claims.message_digest:
+        raise UntrustworthyError(Code.DIGEST_MISMATCH, "the content was changed after it was signed")
     else:
-        if digests.by(digest) != claims.message_digest:
-            raise UntrustworthyError(Code.DIGEST_MISMATCH, "the content was changed after it was signed")
-        pure = algorithm.family.is_pure
         candidates = [octets if pure else digest.of(octets) for octets in signer.signed_octets]
     key.verify(algorithm, signer.signature, candidates)
     return _checked(algorithm, digest, claims, certificate)
 
 
-def _check_agreement(algorithm: SignatureAlgorithm, digest: HashFunction, *, has_attributes: bool) -> None:
+def _check_agreement(algorithm: SignatureAlgorithm, digest: HashFunction) -> None:
     """One hash function for the content and the attributes (RFC 8933, 3), or the one that the algorithm asks for."""
-    if algorithm.family.is_pure:
-        # Without attributes the content is not digested, and what digestAlgorithm says has no effect.
-        wanted = algorithm.family.content_digests
-        agree = not has_attributes or wanted is None or digest in wanted
-    else:
-        agree = algorithm.hash_function is digest
-    if not agree:
+    suitable = algorithm.family.content_digests
+    if algorithm.hash_function is not digest or (suitable is not None and digest not in suitable):
         text = f"the content is digested by {digest}, which does not go with {algorithm}"
         raise UntrustworthyError(Code.ALGORITHM_MISMATCH, text)
 
@@ -153,21 +151,22 @@ def _octets(algorithm: SignatureAlgorithm, content: Callable[[], bytes] | None) 
 
 
 def _checked(
-    algorithm: SignatureAlgorithm, digest: HashFunction, claims: Claims, certificate: Certificate
+    algorithm: SignatureAlgorithm, digest: HashFunction | None, claims: Claims, certificate: Certificate
 ) -> CheckedSignature:
     weaknesses = []
-    if algorithm.is_weak or digest.is_weak:
+    if algorithm.is_weak:  # its hash function is that of the content too
         text = f"it is signed with {algorithm}, whose hash function can be made to say the same of two contents"
         weaknesses.append(Reason(Code.WEAK_DIGEST, text))
     key = certificate.key_algorithm
-    if key.kind is KeyKind.RSA and key.bits < MINIMUM_RSA_BITS:
+    minimum = {KeyKind.RSA: MINIMUM_RSA_BITS, KeyKind.EC: _MINIMUM_EC_BITS}.get(key.kind, 0)
+    if key.bits < minimum:
         weaknesses.append(Reason(Code.WEAK_KEY, f"it is signed with a key that is too short: {key}"))
     if algorithm.family.is_legacy:
         text = f"it is signed with {algorithm.family.value}, which nobody should use any more"
         weaknesses.append(Reason(Code.LEGACY_ALGORITHM, text))
     return CheckedSignature(
         algorithm=str(algorithm),
-        digest=str(digest),
+        digest="" if digest is None else str(digest),
         claimed_at=claims.signing_time,
         weaknesses=tuple(weaknesses),
         countersignatures=claims.countersignatures,

@@ -77,7 +77,7 @@ def signature_algorithm(algorithm: AlgorithmIdentifier) -> SignatureAlgorithm:
         if algorithm.parameters is None:  # RFC 4056, 2.2: they must be there, be they empty
             malformed("RSASSA-PSS without parameters")
         return pss_algorithm(algorithm.parameters)
-    if family.is_pure and algorithm.parameters is not None:  # RFC 8419, 2.4; RFC 9882, 4
+    if family.is_pure and algorithm.parameters is not None:  # RFC 8419, 2.4; RFC 9882, 2
         malformed(f"{family.value} with parameters")
     # Whatever else stands there is not used: NULL or nothing, the curve with ecPublicKey, p, q and g with DSA.
     return SignatureAlgorithm(family, function)

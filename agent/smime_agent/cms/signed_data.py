@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from smime_agent.cms.ber import Element
 
 #: Signers and digest algorithms of one SignedData.
-MAX_SIGNERS: Final = 1_000
+MAX_SIGNERS: Final = 100
 _STRING: Final = frozenset((der.OCTET_STRING, der.OCTET_STRING | CONSTRUCTED))
 
 

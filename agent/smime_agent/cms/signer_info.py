@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_ALGORITHM: Final = 4_096
 MAX_KEY_IDENTIFIER: Final = 1_024
 MAX_SIGNATURE: Final = 65_536
+#: The signed attributes of one signer: their octets, and all values in them.
+MAX_SIGNED: Final = 1024 * 1024
+MAX_SIGNED_VALUES: Final = 10_000
 _KEY_IDENTIFIER: Final = (0x80, CONTEXT_0)  # an OCTET STRING in one piece, or in several
 
 
@@ -92,7 +95,7 @@ def read_signer_info(reader: Reader, element: Element) -> SignerInfo:
     sid = _signer_identifier(reader, fields.required(der.SEQUENCE, *_KEY_IDENTIFIER))
     digest_algorithm = read_algorithm(reader, fields.required(der.SEQUENCE))
     signed = fields.optional(CONTEXT_0)
-    octets = encodings(bytes((der.SET,)) + reader.encoded(signed)[1:]) if signed is not None else ()
+    octets = _signed_octets(reader.encoded(signed)) if signed is not None else ()
     signature_algorithm = read_algorithm(reader, fields.required(der.SEQUENCE))
     signature = reader.string(fields.required(der.OCTET_STRING, der.OCTET_STRING | CONSTRUCTED), MAX_SIGNATURE)
     unsigned = fields.optional(CONTEXT_1)
@@ -107,6 +110,13 @@ def read_signer_info(reader: Reader, element: Element) -> SignerInfo:
         signature=signature,
         unsigned_attributes=read_attributes(reader, unsigned) if unsigned is not None else (),
     )
+
+
+def _signed_octets(travelling: bytes) -> tuple[bytes, ...]:
+    """What the signature may be over: not [0] but SET OF (RFC 5652, 5.4)."""
+    if len(travelling) > MAX_SIGNED:
+        exceeded(f"signed attributes of more than {MAX_SIGNED // 1024} KiB")
+    return encodings(bytes((der.SET,)) + travelling[1:], MAX_SIGNED_VALUES)
 
 
 def read_algorithm(reader: Reader, element: Element) -> AlgorithmIdentifier:

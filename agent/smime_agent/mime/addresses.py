@@ -6,7 +6,6 @@ The standard library's parser would do, but it takes 20 ms to import and raises 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -25,35 +24,6 @@ _QUOTED_PAIR: Final = re.compile(r"(?s)\\(.)")
 _DOT_ATOM: Final = re.compile(r'[^\s<>,;:@"[\]\\().]+(?:\.[^\s<>,;:@"[\]\\().]+)*')
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxText:
-    """One element of an address list: its tokens and comments, and the addr-spec if it has one.
-
-    ``phrase`` is what stands before "<", without comments; ``raw`` is all of it; ``group`` is the name of the group it
-    is in: all three as they stand.
-    """
-
-    tokens: tuple[str, ...]
-    comments: tuple[str, ...]
-    phrase: str
-    address: str | None
-    raw: str
-    group: str | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Nothing stands between two commas, which is obsolete and harmless (RFC 5322, 4.4)."""
-        return not self.tokens and not self.comments
-
-
-@dataclass(frozen=True, slots=True)
-class AddressList:
-    """All elements of an address list, and the names of its groups as they stand, also of those that are empty."""
-
-    mailboxes: tuple[MailboxText, ...]
-    groups: tuple[str, ...]
-
-
 def addr_specs(value: bytes) -> list[str]:
     """The addr-spec of each mailbox in an unfolded address list, groups included; what is malformed is left out.
 
@@ -63,36 +33,14 @@ def addr_specs(value: bytes) -> list[str]:
     return list(_addr_specs(value) if len(value) <= _KEPT else _addr_specs.__wrapped__(value))
 
 
-def address_list(value: bytes) -> AddressList:
-    """Everything in an unfolded address list, also what is malformed; octets that are no UTF-8 are surrogates."""
-    mailboxes: list[MailboxText] = []
-    groups: list[str] = []
-    text = value.decode("utf-8", "surrogateescape")
-    for element in _elements(text):
-        if element.opens_group:
-            groups.append(text[element.start : element.end].strip())
-            continue
-        mailbox = MailboxText(
-            tuple(element.tokens),
-            tuple(text[start:end] for start, end in element.comments),
-            element.phrase(text),
-            _addr_spec(element.tokens),
-            text[element.start : element.end].strip(),
-            groups[-1] if element.in_group else None,
-        )
-        if not mailbox.is_empty:
-            mailboxes.append(mailbox)
-    return AddressList(tuple(mailboxes), tuple(groups))
-
-
 @lru_cache(maxsize=128)  # the mails of one run have few senders
 def _addr_specs(value: bytes) -> tuple[str, ...]:
     text = value.decode("utf-8", "surrogateescape")
-    elements = (element.tokens for element in _elements(text) if not element.opens_group)
-    return tuple(address for tokens in elements if (address := _addr_spec(tokens)))
+    texts = (element.tokens for element in elements(text) if not element.opens_group)
+    return tuple(address for tokens in texts if (address := addr_spec(tokens)))
 
 
-class _Element:
+class Element:
     """What stands between two separators of an address list."""
 
     __slots__ = ("angle", "comments", "end", "in_group", "opens_group", "start", "tokens")
@@ -116,9 +64,9 @@ class _Element:
         return " ".join(pieces).strip()
 
 
-def _elements(text: str) -> Iterator[_Element]:
+def elements(text: str) -> Iterator[Element]:
     """The elements of an address list; the name of a group is one that ``opens_group``."""
-    element = _Element(0, in_group=False)
+    element = Element(0, in_group=False)
     in_angle = False
     for start, token in _tokens(text):
         if token[0] == "(" and len(token) > 1:
@@ -133,7 +81,7 @@ def _elements(text: str) -> Iterator[_Element]:
         element.end = start
         element.opens_group = token == ":"  # noqa: S105 - no secret
         yield element
-        element = _Element(start + 1, in_group=element.opens_group or (element.in_group and token == ","))  # noqa: S105
+        element = Element(start + 1, in_group=element.opens_group or (element.in_group and token == ","))  # noqa: S105
     element.end = len(text)
     yield element
 
@@ -163,7 +111,8 @@ def _comment_end(text: str, position: int) -> int | None:
     return None
 
 
-def _addr_spec(tokens: list[str]) -> str | None:
+def addr_spec(tokens: list[str]) -> str | None:
+    """The addr-spec of the tokens of one mailbox, or None if it is malformed."""
     if "<" in tokens:
         inner = tokens[tokens.index("<") + 1 :]
         if inner[-1:] != [">"]:

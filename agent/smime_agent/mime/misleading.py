@@ -6,13 +6,14 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from smime_agent.mailbox import same_mailbox_key
 from smime_agent.mime.encoded_words import decoded
 from smime_agent.verdict import Code, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from smime_agent.mime.addresses import MailboxText
+    from smime_agent.mime.address_list import MailboxText
 
 _ADDRESS_LIMIT: Final = 320  # RFC 5321, 4.5.3.1: 64, an at sign, 255
 _QUOTED: Final = 200  # characters of a mail in a reason
@@ -92,17 +93,12 @@ def addresses_in(name: str) -> Iterator[str]:
 
 
 def _is_same(found: str, own: str) -> bool:
-    local, _, domain = found.casefold().rpartition("@")
-    own_domain = own.casefold().rpartition("@")[2]
+    domain, own_domain = found.casefold().rpartition("@")[2], own.casefold().rpartition("@")[2]
     if domain[:1] == " ":  # "Team @ Example.org" is a name too, where that is the domain of the sender
         return f".{own_domain}".endswith(f".{domain[1:]}")
     if "." not in domain and domain in own_domain.split("."):  # as is "Sales@Example"
         return True
-    if found.casefold() == own.casefold():
-        return True
-    from smime_agent.x509 import same_mailbox_key  # only where two forms of a domain may have to be compared
-
-    return same_mailbox_key(f"{local}@{domain}") == same_mailbox_key(own)
+    return same_mailbox_key(found) == same_mailbox_key(own)
 
 
 def _why_unreadable(spec: list[str], address: str) -> str | None:

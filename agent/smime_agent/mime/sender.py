@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from smime_agent.mime.addresses import QUOTED_STRING, AddressList, MailboxText, address_list, unquoted
+from smime_agent.mime.address_list import AddressList, MailboxText, read_address_list
+from smime_agent.mime.addresses import QUOTED_STRING, unquoted
 from smime_agent.mime.dates import parse_date
 from smime_agent.mime.encoded_words import decoded
 from smime_agent.mime.fields import field_name, field_value
@@ -110,7 +111,7 @@ def _read_sender(values: Sequence[bytes], problems: list[Reason]) -> Mailbox | N
 
 
 def _parsed(value: bytes) -> AddressList:
-    return address_list(value) if len(value) <= _FIELD_LIMIT else AddressList((), ())
+    return read_address_list(value) if len(value) <= _FIELD_LIMIT else AddressList((), ())
 
 
 def _mailboxes(parsed: AddressList) -> list[Mailbox]:

@@ -28,7 +28,7 @@ _SIGNER_LIMIT: Final = 100
 class SignerCheck:
     """How signers are checked.
 
-    ``known`` certificates and ``crls`` are those at hand beside the message's.
+    ``known`` are certificates at hand beside the message's.
     ``in_retrospect`` says that the message is judged as of another time than ``now``: what it says of its own time is
     then not compared with the validity of the certificate.
     """
@@ -37,7 +37,6 @@ class SignerCheck:
     now: datetime
     in_retrospect: bool = False
     known: tuple[Certificate, ...] = ()
-    crls: tuple[bytes, ...] = ()
 
     def all(self, signed_data: cms.SignedData, content: Callable[[], Iterator[bytes]]) -> Iterator[Signer]:
         """Every signer of it, in order; the content is read once.
@@ -61,8 +60,11 @@ class SignerCheck:
     ) -> Signer:
         candidates = self._candidates(signed_data, info.sid)
         if not candidates:
-            text = f"the certificate of the signer is not there: {info.sid}"
-            return Signer(None, str(info.sid), reasons=(Reason(Code.NO_CERTIFICATE, text),))
+            reason = Reason(Code.NO_CERTIFICATE, f"the certificate of the signer is not there: {info.sid}")
+            if signed_data.certificates_for(info.sid):
+                text = f"the certificate of the signer cannot be read: {info.sid}"
+                reason = Reason(Code.CERTIFICATE_UNREADABLE, text)
+            return Signer(None, str(info.sid), reasons=(reason,))
         problem: UntrustworthyError | None = None
         for certificate in candidates:  # several may share a subjectKeyIdentifier
             try:
@@ -86,7 +88,7 @@ class SignerCheck:
     def _judged(
         self, signed_data: cms.SignedData, info: cms.SignerInfo, certificate: Certificate, checked: cms.CheckedSignature
     ) -> Signer:
-        path = self.validator.validate(certificate, signed_data.certificates, crls=(*self.crls, *signed_data.crls))
+        path = self.validator.validate(certificate, signed_data.certificates, crls=signed_data.crls)
         notes = [*path.notes]
         if checked.claimed_at is None:
             notes.append(Reason(Code.SIGNING_TIME_MISSING, "the signer does not say when it was signed"))

@@ -38,6 +38,7 @@ _OTHER_TYPES: Final = {
 }
 
 
+_BARE: Final = "cms"  # the form of CMS that no mail is around
 _Octets = Callable[[], Iterator[bytes]]
 
 
@@ -109,18 +110,19 @@ class _Opened:
 
     def bare(self, source: Source, content: Source | None) -> None:
         """CMS that no mail is around."""
-        self._cms(source, "cms", content)
+        self._cms(source, _BARE, content)
 
     def _clear_signed(self, part: Part) -> Part:
         """multipart/signed (RFC 8551, 3.5.3)."""
         halves = mime.clear_signed(part)
-        signed_data = cms.SignedData.read(self._spooled(halves.signature)[0])
+        source, trailing = halves.signature.decode_to_source()
+        signed_data = cms.SignedData.read(self._resources.enter_context(source))
         if signed_data.content is not None:
             text = "the signature beside the content brings a content of its own"
             raise UntrustworthyError(Code.UNEXPECTED_CONTENT, text)
         # RFC 8551, 3.1.1: text is signed with CRLF line ends, and what is binary as it stands.
         signers, content = self._signers(signed_data, halves.content_chunks, halves.raw_chunks)
-        reasons, notes = _unsigned_signature(signed_data), []
+        reasons, notes = [*_reasons(signed_data, trailing=trailing), *_no_mail(signed_data)], []
         if halves.epilogue:
             reasons.append(Reason(Code.TRAILING_DATA, "text follows after the signature that it does not cover"))
         if halves.preamble:
@@ -135,10 +137,10 @@ class _Opened:
         """application/pkcs7-mime (RFC 8551, 3.5.2)."""
         source, trailing = mime.cms_of(part)
         self._resources.enter_context(source)
-        content = self._cms(source, _media_type(part), None, trailing=trailing)
+        content = self._cms(source, _media_type(part), trailing=trailing)
         return mime.read_protected(content) if content is not None else None
 
-    def _cms(self, source: Source, form: str, beside: Source | None, *, trailing: bool = False) -> Source | None:
+    def _cms(self, source: Source, form: str, beside: Source | None = None, *, trailing: bool = False) -> Source | None:
         """A layer of CMS, whose content is in it or ``beside``; what is inside is returned if it is a MIME entity."""
         kind = cms.content_type(source)
         if kind in _OTHER_TYPES:
@@ -149,9 +151,7 @@ class _Opened:
         signed_data = cms.SignedData.read(source)
         inside, readings = self._content(signed_data, beside)
         signers, content = self._signers(signed_data, *readings)
-        reasons = _unsigned_signature(signed_data)
-        if trailing or signed_data.trailing:
-            reasons.append(Reason(Code.TRAILING_DATA, "data follows after the CMS object"))
+        reasons = [*_reasons(signed_data, trailing=trailing), *(_no_mail(signed_data) if form != _BARE else ())]
         self.layers.append(Layer(LayerType.SIGNED, form, signers, tuple(reasons), content=content))
         return inside if signed_data.content_type == oids.ID_DATA else None
 
@@ -181,14 +181,10 @@ class _Opened:
                 return signers, octets
         return found[0]
 
-    def _spooled(self, part: Part) -> tuple[Source, bool]:
-        source, trailing = part.decode_to_source()
-        return self._resources.enter_context(source), trailing
-
     def _errant_layers(self, payload: Part) -> None:
         """Layers inside the payload are no protection of the mail (RFC 9787, 4.6)."""
         for node in islice(mime.errant_layers(payload), ERRANT_LIMIT):
-            where = ".".join(str(number + 1) for number in node.path)
+            where = ".".join(str(number + 1) for number in (0, *node.path))
             if self.layers:
                 if node.in_message:
                     text = f"part {where} is a mail with a protection of its own"
@@ -209,8 +205,19 @@ def _media_type(part: Part) -> str:
     return ascii(part.kind.value.decode("ascii", "replace"))[1:-1]
 
 
-def _unsigned_signature(signed_data: cms.SignedData) -> list[Reason]:
-    return [] if signed_data.signer_infos else [Reason(Code.NO_SIGNER, "it looks signed, and nobody signed it")]
+def _reasons(signed_data: cms.SignedData, *, trailing: bool) -> Iterator[Reason]:
+    """What is wrong with a SignedData as a whole."""
+    if not signed_data.signer_infos:
+        yield Reason(Code.NO_SIGNER, "it looks signed, and nobody signed it")
+    if trailing or signed_data.trailing:
+        yield Reason(Code.TRAILING_DATA, "data follows after the CMS object")
+
+
+def _no_mail(signed_data: cms.SignedData) -> Iterator[Reason]:
+    """RFC 8551, 2.4.1: what a mail carries is id-data. Else something that was signed for another use would pass."""
+    if signed_data.content_type != oids.ID_DATA:
+        text = f"what is signed is no mail, its type is {signed_data.content_type}"
+        yield Reason(Code.CONTENT_TYPE_MISMATCH, text)
 
 
 def _judged(opened: _Opened, claims: Claims | None, expected: Expected) -> Verification:

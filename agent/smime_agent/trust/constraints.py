@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smime_agent.trust.signatures import parsed
+from smime_agent.trust.signatures import parsed, unread
 from smime_agent.x509 import same_mailbox_key
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def without_mailbox_constraints(encoded: bytes) -> Any:  # noqa: ANN401 - asn1cr
 
     value = parsed(encoded).name_constraints_value
     if value is None:
-        return parsed(encoded)
+        return unread(encoded)
     rest: dict[str, list[Any]] = {}
     for field in ("permitted_subtrees", "excluded_subtrees"):
         kept = [subtree for subtree in value[field] or () if subtree["base"].name != _RFC822_NAME]

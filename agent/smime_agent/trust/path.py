@@ -34,6 +34,8 @@ __all__ = ["PathResult", "PathValidator", "PolicyInputs", "Purpose", "Revocation
 MAXIMUM_PATHS = 24  # paths that are judged for one certificate
 MAXIMUM_GATHERED = 3  # paths for which revocation data is gathered
 MAXIMUM_REMEMBERED = 1024
+LONG = 1 << 16  # octets from which a CRL is called long
+MAXIMUM_KEPT = 64 << 20  # octets of long CRLs that are kept to be known again
 _OF_USAGE = frozenset({Code.KEY_USAGE, Code.EXTENDED_KEY_USAGE})
 #: What may be wrong with a path that one can still ask about revocation, with what is at hand.
 _ASKED_ALL_THE_SAME = _OF_USAGE | {Code.EXPIRED, Code.NOT_YET_VALID, Code.ISSUER_EXPIRED}
@@ -80,12 +82,14 @@ class TrustPolicy:
 class PathValidator:
     """Validates the certificates of signers and recipients under one policy, and remembers what came out."""
 
-    def __init__(self, policy: TrustPolicy, source: RevocationSource | None = None) -> None:
-        """``source`` gathers revocation data; without one there is only what a message brings."""
+    def __init__(self, policy: TrustPolicy, source: RevocationSource | None = None, crls: Sequence[bytes] = ()) -> None:
+        """``source`` gathers revocation data beside what a message brings; ``crls`` are given by a person, in DER."""
         self.policy = policy
         self._source = source
+        self._crls = tuple(crls)
         self._anchors: dict[object, list[Anchor]] | None = None
         self._remembered: OrderedDict[object, PathResult] = OrderedDict()
+        self._fingerprints = _Fingerprints()
 
     def validate(
         self,
@@ -96,11 +100,11 @@ class PathValidator:
     ) -> PathResult:
         """Find and judge a path for ``leaf``.
 
-        ``pool`` are certificates in DER that nobody vouches for, as they come in a message; ``crls`` CRLs in DER, from
-        the message or given by a person. Both may be garbage.
+        ``pool`` are certificates in DER that nobody vouches for, as they come in a message; ``crls`` CRLs in DER that
+        came with them. Both may be garbage.
         """
         pool = tuple(pool)
-        key = (leaf.encoded, purpose, _fingerprint(pool), _fingerprint(crls))
+        key = (leaf.encoded, purpose, self._fingerprints.of(pool), self._fingerprints.of(crls))
         result = self._remembered.get(key)
         if result is None:
             result = self._validate(leaf, Pool(pool), purpose, tuple(crls))
@@ -168,8 +172,9 @@ class PathValidator:
     def _with_revocation(self, result: PathResult, pool: Pool, crls: tuple[bytes, ...]) -> PathResult:
         """The same path with what is known about revocation.
 
-        A source that has to fetch is asked only about a path in which nothing else is wrong: a stranger's mail cannot
-        make us call anybody.
+        A source that has to fetch is asked only where the CRLs that a person gave do not tell, and about a path in which
+        nothing else is wrong: a stranger's mail cannot make us call anybody. What a message brings never keeps us from
+        asking: it may bring the last CRL from before it was revoked.
         """
         if self.policy.revocation is RevocationMode.OFF:
             note = Reason(Code.REVOCATION_NOT_CHECKED, "revocation was not checked")
@@ -177,16 +182,22 @@ class PathValidator:
         if len(result.chain) == 1:
             text = f"the certificate of {result.chain[0].name} is trusted by itself: revocation was not checked"
             return replace(result, notes=(Reason(Code.REVOCATION_NOT_CHECKED, text),))
-        evidence = Evidence(crls)
-        if self._source and (not result.reasons or isinstance(self._source, GivenEvidence)):
-            found = self._source.gather(result.chain, self.policy.at)
-            evidence = Evidence((*crls, *found.crls), found.ocsp_responses, found.problems)
-        from smime_agent.trust.status import look_up
-
-        findings = look_up(result.chain, evidence, pool, self.policy.at, weak_digests=self.policy.weak_digests)
+        evidence = Evidence(self._crls)
+        findings = self._looked_up(result, evidence, pool)
+        if any(not finding.good and finding.since is None for finding in findings):
+            evidence = Evidence((*self._crls, *crls))
+            if self._source and (not result.reasons or isinstance(self._source, GivenEvidence)):
+                found = self._source.gather(result.chain, self.policy.at)
+                evidence = Evidence((*evidence.crls, *found.crls), found.ocsp_responses, found.problems)
+            findings = self._looked_up(result, evidence, pool)
         return _concluded(
             result, findings, evidence.problems, required=self.policy.revocation is RevocationMode.REQUIRE
         )
+
+    def _looked_up(self, result: PathResult, evidence: Evidence, pool: Pool) -> list[Finding]:
+        from smime_agent.trust.status import look_up
+
+        return look_up(result.chain, evidence, pool, self.policy.at, weak_digests=self.policy.weak_digests)
 
 
 def _concluded(result: PathResult, findings: list[Finding], problems: tuple[str, ...], *, required: bool) -> PathResult:
@@ -242,10 +253,29 @@ def _rank(result: PathResult) -> tuple[bool, int]:
     return bool(result.reasons) and not revoked, len(result.reasons)
 
 
-def _fingerprint(encoded: Sequence[bytes]) -> bytes:
-    """What tells apart what a message brought."""
-    digest = hashlib.sha256()
-    for one in encoded:
-        digest.update(len(one).to_bytes(8, "big"))
-        digest.update(one)
-    return digest.digest()
+class _Fingerprints:
+    """What tells apart what messages brought. A long CRL that comes again, as the same object, is read once."""
+
+    def __init__(self) -> None:
+        self._long: OrderedDict[int, tuple[bytes, bytes]] = OrderedDict()
+        self._kept = 0
+
+    def of(self, encoded: Iterable[bytes]) -> bytes:
+        """The fingerprint of these in this order."""
+        digest = hashlib.sha256()
+        for one in encoded:
+            digest.update(len(one).to_bytes(8, "big"))
+            digest.update(one if len(one) < LONG else self._of_long(one))
+        return digest.digest()
+
+    def _of_long(self, encoded: bytes) -> bytes:
+        known = self._long.get(id(encoded))
+        if known and known[0] is encoded:
+            return known[1]
+        digest = hashlib.sha256(encoded).digest()
+        self._long[id(encoded)] = encoded, digest
+        self._kept += len(encoded)
+        while self._kept > MAXIMUM_KEPT:
+            _, (oldest, _) = self._long.popitem(last=False)
+            self._kept -= len(oldest)
+        return digest

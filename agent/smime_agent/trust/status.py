@@ -19,7 +19,7 @@ from smime_agent import der
 from smime_agent.trust import library
 from smime_agent.trust.lists import issuer_of, shortened
 from smime_agent.trust.octets import element, elements, name_key, whole
-from smime_agent.trust.signatures import GARBAGE, SignatureChecker, issued, parsed
+from smime_agent.trust.signatures import GARBAGE, SignatureChecker, issued, parsed, unread
 from smime_agent.x509 import Certificate, InvalidCertificateError
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def look_up(
         with suppress(*GARBAGE):
             matter.take_response(encoded)
     _take_lists(matter, evidence.crls, pool)
-    others = tuple(parsed(encoded) for encoded in matter.others)
+    others = tuple(unread(encoded) for encoded in matter.others)
     data = library.RevocationData(library.path_of(chain), others, matter.checker, at, weak_digests)
     findings: list[Finding] = []
     for place in range(1, len(chain)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from smime_agent import der
@@ -11,13 +12,17 @@ from smime_agent.smime.inspect import tree, words
 from smime_agent.smime.inspect.tree import Node, NodeType
 from smime_agent.source import Source
 from smime_agent.verdict import UntrustworthyError
-from smime_agent.x509 import Certificate, InvalidCertificateError
+from smime_agent.x509 import InvalidCertificateError, certificate_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from smime_agent.cms.ber import Element
     from smime_agent.smime.inspect.tree import Budget, Draft, Value
+    from smime_agent.x509 import Certificate
+
+    #: Names of certificates by issuer (DER) and serial number, and by subjectKeyIdentifier.
+    Holders = dict[tuple[bytes | None, int | None] | bytes, str]
 
 #: A certificate of more octets is not read.
 MAX_CERTIFICATE: Final = 64 * 1024
@@ -34,6 +39,21 @@ def add_certificates(draft: Draft, certificates: Sequence[bytes], budget: Budget
     draft.add(budget.nodes(certificates, certificate_node, _CERTIFICATE_OCTETS))
 
 
+def names_of_holders(draft: Draft, certificates: Sequence[bytes]) -> Holders:
+    """The names in those certificates that became nodes, by what a signer is named by; nobody vouches for them."""
+    shown = sum(child.type is NodeType.CERTIFICATE for child in draft.children)
+    holders: Holders = {}
+    for encoded in certificates[:shown]:
+        if len(encoded) <= MAX_CERTIFICATE:
+            with suppress(InvalidCertificateError):
+                certificate = certificate_of(encoded)
+                name = tree.cut(certificate.name)
+                holders.setdefault((certificate.issuer_encoded, certificate.serial_number), name)
+                if certificate.subject_key_identifier:
+                    holders.setdefault(certificate.subject_key_identifier, name)
+    return holders
+
+
 def add_crls(draft: Draft, crls: Sequence[bytes], budget: Budget) -> None:
     """A node for each CRL."""
     draft.add(budget.nodes(crls, crl_node, _CRL_OCTETS))
@@ -45,7 +65,7 @@ def certificate_node(encoded: bytes) -> Node:
         reason = f"it is longer than {MAX_CERTIFICATE // 1024} KiB"
         return Node(NodeType.CERTIFICATE, size=len(encoded), unreadable=reason)
     try:
-        certificate = Certificate(encoded)
+        certificate = certificate_of(encoded)
     except InvalidCertificateError as error:
         return Node(NodeType.CERTIFICATE, size=len(encoded), unreadable=str(error))
     return Node(

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from smime_agent import der
 from smime_agent.cms import oids
-from smime_agent.cms.ber import CONSTRUCTED, Reader, integer, malformed
-from smime_agent.cms.certificate_index import CertificateIndex
+from smime_agent.cms.ber import CONSTRUCTED, Reader, header, integer, malformed, object_identifier
 from smime_agent.cms.compressed_data import (
     ID_COMPRESSED_DATA,
     ID_DIGESTED_DATA,
@@ -18,7 +17,7 @@ from smime_agent.cms.compressed_data import (
     EncryptedData,
 )
 from smime_agent.cms.content import Content
-from smime_agent.cms.content_info import CONTEXT_0, CONTEXT_1, open_content_info, typed_content
+from smime_agent.cms.content_info import CONTEXT_0, CONTEXT_1, OBJECT_IDENTIFIER, open_content_info, typed_content
 from smime_agent.cms.enveloped_data import (
     ID_AUTH_ENVELOPED_DATA,
     ID_ENVELOPED_DATA,
@@ -27,14 +26,13 @@ from smime_agent.cms.enveloped_data import (
 )
 from smime_agent.cms.signer_info import read_algorithm, read_signer_info
 from smime_agent.names import name_of
-from smime_agent.smime.inspect import tree
+from smime_agent.smime.inspect import tree, words
 from smime_agent.smime.inspect.attributes import VALUE, attributes
-from smime_agent.smime.inspect.certificates import MAX_CERTIFICATE, add_certificates, add_crls
+from smime_agent.smime.inspect.certificates import add_certificates, add_crls, names_of_holders
 from smime_agent.smime.inspect.recipients import algorithm, identifier, recipient_node
 from smime_agent.smime.inspect.tree import Draft, Node, NodeType
 from smime_agent.source import Source
 from smime_agent.verdict import UntrustworthyError
-from smime_agent.x509 import Certificate, InvalidCertificateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +40,8 @@ if TYPE_CHECKING:
     from smime_agent.cms.attributes import Attribute
     from smime_agent.cms.ber import Element
     from smime_agent.cms.enveloped_data import EncryptedContentInfo, OriginatorInfo
-    from smime_agent.cms.signer_info import SignerIdentifier, SignerInfo
+    from smime_agent.cms.signer_info import SignerInfo
+    from smime_agent.smime.inspect.certificates import Holders
     from smime_agent.smime.inspect.tree import Budget, Value
 
 #: CMS objects inside CMS objects, by way of what they hold.
@@ -50,7 +49,8 @@ MAX_LAYERS: Final = 10
 #: What a CompressedData may expand to before it is looked into, in octets, for one input in all.
 MAX_EXPANDED: Final = 64 * 1024 * 1024
 _STRING: Final = (der.OCTET_STRING, der.OCTET_STRING | CONSTRUCTED)
-_BEGINNING: Final = 120  # octets of a text
+_BEGINNING: Final = 120  # octets of a text, or of an object
+_ID_TST_INFO: Final = "1.2.840.113549.1.9.16.1.4"
 #: Attributes whose values are structures of CMS.
 _TIME_STAMPS: Final = frozenset({oids.TIME_STAMP_TOKEN, "1.3.6.1.4.1.311.3.3.1"})
 
@@ -67,11 +67,15 @@ class ObjectReader:
         """The CMS object in a ContentInfo.
 
         Raises:
-            UntrustworthyError: it is no ContentInfo, or that is too damaged to say of which type.
+            UntrustworthyError: it is no ContentInfo, not even a damaged one.
             FileError: it cannot be read.
         """
         self._budget.spend()
-        dotted, _, end = open_content_info(Reader(source))
+        try:
+            dotted, _, end = open_content_info(Reader(source))
+        except UntrustworthyError as error:
+            dotted = _likely_type(source)
+            return Node(NodeType.CMS, name_of(dotted), dotted, size=source.size, unreadable=str(error))
         draft = Draft(NodeType.CMS, name_of(dotted), dotted, size=end)
         if end < source.size:
             draft.notes.append(f"{source.size - end} octets follow after it")
@@ -119,12 +123,12 @@ class ObjectReader:
         add_crls(draft, _members(reader, fields.optional(CONTEXT_1), draft), self._budget)
         signers = fields.required(der.SET)
         fields.finish()
-        index = CertificateIndex(tuple(certificates))
+        holders = names_of_holders(draft, certificates)
         for count, signer in enumerate(reader.children(signers)):
             if count >= tree.MAX_SHOWN or self._budget.is_spent:
                 draft.more += 1
             else:
-                draft.children.append(self._signer(reader, signer, index, layers))
+                draft.children.append(self._signer(reader, signer, holders, layers))
 
     def _encapsulated(self, draft: Draft, reader: Reader, source: Source, element: Element, layers: int) -> None:
         dotted, inside = typed_content(reader, element)
@@ -148,16 +152,18 @@ class ObjectReader:
 
     def _held(self, dotted: str, source: Source, layers: int) -> Node:
         below = self._inside(source, layers + 1) if dotted == oids.ID_DATA and not self._budget.is_spent else []
-        values = () if below else tuple(_beginning(source))
+        values = _time_stamp(source) if dotted == _ID_TST_INFO else () if below else tuple(_beginning(source))
         return Node(NodeType.CONTENT, name_of(dotted), dotted, size=source.size, values=values, children=tuple(below))
 
-    def _signer(self, reader: Reader, element: Element, index: CertificateIndex, layers: int) -> Node:
+    def _signer(self, reader: Reader, element: Element, holders: Holders, layers: int) -> Node:
         self._budget.spend(element.end - element.start)
         try:
             info = read_signer_info(reader, element)
         except UntrustworthyError as error:
             return Node(NodeType.SIGNER, size=element.end - element.start, unreadable=str(error))
-        return self._signer_node(info, _holder(index, info.sid), layers)
+        sid = info.sid
+        name = holders.get(sid.subject_key_identifier or (sid.issuer, sid.serial_number), "")
+        return self._signer_node(info, name, layers)
 
     def _signer_node(self, info: SignerInfo, name: str, layers: int) -> Node:
         values = [tree.value("version", info.version), *identifier(info.sid)]
@@ -182,7 +188,7 @@ class ObjectReader:
         if oid == oids.COUNTERSIGNATURE:
             reader = Reader(source)
             try:
-                return self._signer(reader, reader.element(0, reader.size), CertificateIndex(()), layers)
+                return self._signer(reader, reader.element(0, reader.size), {}, layers)
             except UntrustworthyError as error:
                 return Node(NodeType.SIGNER, size=len(encoded), unreadable=str(error))
         if oid in _TIME_STAMPS:
@@ -257,6 +263,16 @@ class ObjectReader:
         self._content(draft, found.content_type, found.content, layers)
 
 
+def _likely_type(source: Source) -> str:
+    """The content type of what begins like a ContentInfo, whether it goes on like one or not."""
+    octets = source.read(0, _BEGINNING)
+    tag, at, _ = header(octets, 0)
+    kind, start, length = header(octets, at)
+    if (tag, kind) != (der.SEQUENCE, OBJECT_IDENTIFIER):
+        malformed("it is no ContentInfo")
+    return object_identifier(octets[start : start + max(length, 0)])
+
+
 def _members(reader: Reader, choices: Element | None, draft: Draft) -> list[bytes]:
     """The certificates, or the CRLs, of a set of choices; the others are counted."""
     members = reader.members(choices) if choices is not None else []
@@ -266,13 +282,20 @@ def _members(reader: Reader, choices: Element | None, draft: Draft) -> list[byte
     return chosen
 
 
-def _holder(index: CertificateIndex, sid: SignerIdentifier) -> str:
-    """The name in the certificate that fits, if it came along; nobody vouches for it."""
-    for encoded in index.find(sid)[:1]:
-        if len(encoded) <= MAX_CERTIFICATE:
-            with suppress(InvalidCertificateError):
-                return tree.cut(Certificate(encoded).name)
-    return ""
+def _time_stamp(source: Source) -> tuple[Value, ...]:
+    """``TSTInfo ::= SEQUENCE { version, policy, messageImprint, serialNumber, genTime, ... }`` (RFC 3161, 2.4.2)."""
+    found: list[Value] = []
+    with suppress(UntrustworthyError):
+        reader = Reader(source)
+        fields = reader.fields(reader.element(0, reader.size), der.SEQUENCE)
+        fields.required(der.INTEGER)
+        policy = object_identifier(reader.contents(fields.required(OBJECT_IDENTIFIER)))
+        found.append(tree.named("policy", policy))
+        fields.required(der.SEQUENCE)
+        found.append(tree.value("serial", f"{integer(reader.contents(fields.required(der.INTEGER))):x}"))
+        moment = fields.required(der.GENERALIZED_TIME)
+        found.append(tree.value("time", words.time(moment.tag, reader.contents(moment))))
+    return tuple(found)
 
 
 def _beginning(source: Source) -> Iterator[Value]:

@@ -30,6 +30,7 @@ _FIELDS: Final = (b"from", b"sender", b"to", b"cc", b"subject", b"date")
 #: Parameters of a Content-Type that are worth a line.
 _PARAMETERS: Final = (b"charset", b"protocol", b"micalg", b"smime-type", b"hp")
 _MAX_FIELDS: Final = 20
+_MAILBOX_LINE: Final = 4096
 _MAX_FIELD: Final = 8 * 1024  # octets of one that are decoded
 
 
@@ -72,7 +73,7 @@ class _Inspector:
             part = read_mail(source)
         except UntrustworthyError as error:
             notes.append(str(error))
-            part = read_part(source)
+            part = read_part(source, _after_mailbox_line(source))
             if not part.fields:
                 raise
         root = self._entity(part, 0)
@@ -126,7 +127,8 @@ class _Inspector:
         draft.values += _part_values(part)
         if not part.separated and part.body < part.end:
             draft.notes.append("the header ends at a line that is no header field")
-        if layer_of(part) is LayerKind.CMS and found.why_not is None:
+        is_multipart = part.kind.value.startswith(b"multipart/")
+        if not is_multipart and found.why_not is None and layer_of(part) is LayerKind.CMS:
             draft.children.append(self._cms(part, layers, draft))
         return draft
 
@@ -139,6 +141,12 @@ class _Inspector:
                 return self._objects.read(source, layers)
             except UntrustworthyError as error:
                 return Node(NodeType.CMS, size=source.size, unreadable=str(error))
+
+
+def _after_mailbox_line(source: Source) -> int:
+    """Where a mail begins that stands in a mailbox, or may."""
+    head = source.read(0, _MAILBOX_LINE)
+    return head.find(b"\n") + 1 if head.startswith(b"From ") else 0
 
 
 def _close(open_parts: list[Draft]) -> None:

@@ -171,9 +171,9 @@ def _oaep(parameters: bytes) -> str:
 
 
 def _pbkdf2(parameters: bytes) -> str:
-    """PBKDF2-params (RFC 8018, A.2); the PRF is HMAC with SHA-1 where none is named."""
+    """PBKDF2-params (RFC 8018, A.2); the PRF is HMAC-SHA-1 where none is named."""
     salt, iterations, *rest = values(value(parameters, der.SEQUENCE))
-    function = "HMAC with SHA-1"
+    function = "HMAC-SHA-1"
     length = ""
     for field in rest:
         if field.tag == der.INTEGER:
