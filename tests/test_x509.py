@@ -251,6 +251,14 @@ def test_two_extensions_of_one_type_are_refused(plain: x509.Certificate) -> None
         Certificate(twice)
 
 
+def test_an_extension_of_a_type_that_the_reader_cannot_show_is_refused(plain: x509.Certificate) -> None:
+    octets = plain.public_bytes(Encoding.DER)
+    damaged = octets.replace(bytes.fromhex("0418301680"), bytes.fromhex("0418071680"))  # an ObjectDescriptor
+    assert damaged != octets
+    with pytest.raises(InvalidCertificateError):
+        Certificate(damaged)
+
+
 def test_a_serial_number_that_cannot_be_printed_is_refused(issuing_ca: Authority) -> None:
     octets = issuing_ca.issue(KEY).public_bytes(Encoding.DER)
     tbs = value(octets, der.SEQUENCE)

@@ -197,7 +197,7 @@ DSA_OID: Final = "1.2.840.10040.4.1"
 
 #: Signature algorithms; those without a hash function take the one of digestAlgorithm, or have none.
 SIGNATURE_ALGORITHMS: Final[dict[str, tuple[SignatureFamily, HashFunction | None]]] = {
-    # RFC 3370, 3.2, RFC 5754, 3.2, RFC 8017, A.2.4, RFC 9688, 2; and an old one of OIW's
+    # RFC 3370, 3.2, RFC 5754, 3.2, RFC 8017, A.2.4, RFC 9688, 3.1; and an old one of OIW's
     RSA_ENCRYPTION_OID: (SignatureFamily.RSASSA_PKCS1_V1_5, None),
     f"{_RSA}.4": (SignatureFamily.RSASSA_PKCS1_V1_5, _H.MD5),
     f"{_RSA}.5": (SignatureFamily.RSASSA_PKCS1_V1_5, _H.SHA1),
@@ -213,7 +213,7 @@ SIGNATURE_ALGORITHMS: Final[dict[str, tuple[SignatureFamily, HashFunction | None
     f"{_NIST}.15": (SignatureFamily.RSASSA_PKCS1_V1_5, _H.SHA3_384),
     f"{_NIST}.16": (SignatureFamily.RSASSA_PKCS1_V1_5, _H.SHA3_512),
     RSASSA_PSS_OID: (SignatureFamily.RSASSA_PSS, None),  # its parameters say which
-    # RFC 5753, 7.1.3, RFC 9688, 3; some signers name the key instead
+    # RFC 5753, 7.1.3, RFC 9688, 3.2; some signers name the key instead
     EC_PUBLIC_KEY_OID: (SignatureFamily.ECDSA, None),
     "1.2.840.10045.4.1": (SignatureFamily.ECDSA, _H.SHA1),
     "1.2.840.10045.4.3.1": (SignatureFamily.ECDSA, _H.SHA224),

@@ -1,1 +1,1 @@
-"""Random input, guided by coverage: ``make fuzz SECONDS=120``. What comes out is a verdict, or one of our own errors."""
+"""Random input, guided by coverage: ``make fuzz SECONDS=120``. Out comes a verdict, or one of our own errors."""

@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz --seconds 120 [TARGET...]``: all targets, side by side; the exit code is 1 if one has findings.
+"""``python -m tests.fuzz --seconds 120 [TARGET...]``: all targets side by side; the exit code is 1 if one has findings.
 
 The time is that of the whole run. Findings and what was learnt stay in ``build/fuzz``.
 """
@@ -62,14 +62,12 @@ def main() -> int:
     unit = left * min(cores, len(names)) / shares
     names.sort(key=lambda name: -TARGETS[name].share)  # the longest first, so that all end together
     how = "coverage-guided" if coverage_guide() else "without atheris: blind mutation"
-    print(f"fuzzing {len(names)} targets for {arguments.seconds} s on {cores} processors, {how}", flush=True)
+    _say(f"fuzzing {len(names)} targets for {arguments.seconds} s on {cores} processors, {how}")
     failed = False
     with ThreadPoolExecutor(cores) as pool:
         for outcome in pool.map(lambda name: _fuzzed(name, arguments.folder, unit * TARGETS[name].share), names):
-            print(outcome, flush=True)
+            _say(str(outcome))
             failed = failed or bool(outcome.problems)
-    if failed:
-        print(f"inputs are in {arguments.folder / 'findings'}")
     return int(failed)
 
 
@@ -84,14 +82,22 @@ def _fuzzed(name: str, folder: Path, seconds: float) -> Outcome:
         output, code = (error.stderr or b"").decode(errors="replace"), 0
         problems.append("it hangs")
     runs, coverage = _RUNS.findall(output), _COVERAGE.findall(output)
-    for path in sorted((folder / "findings" / name).glob("*.txt")):
-        problems.append(f"{path.with_suffix('.bin').name}: {path.read_text(encoding='utf-8').partition(chr(10))[0]}")
-    for path in sorted((folder / "findings" / name).glob("*-*")):  # libFuzzer's own: crash-, timeout-, oom-
-        problems.append(f"{path.name}: it ends the process")
+    found = folder / "findings" / name
+    problems += [f"{path.with_suffix('.bin')}: {_first_line(path)}" for path in sorted(found.glob("*.txt"))]
+    problems += [f"{path}: it ends the process" for path in sorted(found.glob("*-*"))]  # crash-, timeout-, oom-
     if code and not problems:
         problems.append(f"the fuzzer itself failed: {output.strip()[-1000:]}")
     reached = f"{coverage[-1][0]} edges, {coverage[-1][1]} features" if coverage else "coverage unknown"
     return Outcome(name, int(runs[-1]) if runs else 0, reached, tuple(problems))
+
+
+def _first_line(path: Path) -> str:
+    return path.read_text(encoding="utf-8").partition("\n")[0]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _run(*arguments: str, timeout: float | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:

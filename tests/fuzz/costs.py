@@ -9,6 +9,7 @@ from tests.spoofs.asn1 import context, integer, octets, oid, sequence, set_of, t
 from tests.spoofs.cms import DATA, SIGNED_DATA, SignedData, SignerInfo, usual
 from tests.spoofs.collection import WORKSHOP
 from tests.spoofs.mime import ALICE, ENTITY, OPAQUE, Clear, sent_by
+from tests.spoofs.mime import opaque as opaque_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,11 @@ def many_signers(count: int) -> bytes:
 def clear(cms: bytes, header: bytes = b"") -> bytes:
     """A clear-signed mail of Alice's."""
     return header + sent_by(ALICE) + Clear(ENTITY, cms).whole
+
+
+def opaque_entity(cms: bytes) -> bytes:
+    """An opaque-signed mail of Alice's."""
+    return sent_by(ALICE) + opaque_part(cms)
 
 
 def opaque(size: int) -> Iterator[bytes]:

@@ -44,7 +44,7 @@ _LINES: Final = (
 )
 _PIECES: Final = (
     *(b"\r", b"\n", b"\r\n", b"\0", b"\x0b", b"\x0c", b"\x85", b"\xe2\x80\xa8", b"\xff", b"\xc3\x28", b"=\r\n", b"=00"),
-    *(b"<", b">", b'"', b"\\", b"(", b")", b",", b";", b":", b"@", b"=?utf-8?b?", b"=?utf-8?q?", b"?=", b"--", b"=_signed"),
+    *(b"<", b">", b'"', b"\\", b"(", b")", b",", b";", b":", b"@", b"=?utf-8?b?", b"=?utf-8?q?", b"?=", b"--"),
     *(b"\x30\x80", b"\x24\x80", b"\x00\x00", b"\xa0\x80", b"\x31\x00", b"\x04\x82\xff\xff", b"\x84\xff\xff\xff\xff"),
 )  # fmt: skip
 
@@ -100,38 +100,48 @@ def mutate_lines(random: Random, data: bytes, others: Sequence[bytes]) -> bytes:
 
 
 def mutate_ber(random: Random, data: bytes, others: Sequence[bytes]) -> bytes:
-    """Change one value of BER: its tag, length or contents, its place or its number; lengths around it are put right."""
+    """Change one value of BER: its tag, length, contents, place or number; the lengths around it are put right."""
     spans = _values(data)
     if not spans:
         return mutate_octets(random, data, others)
-    start, body, end = random.choice(spans)
+    span = random.choice(spans)
+    return _put(data, spans, span, _changed(random, data, spans, span, others))
+
+
+def _changed(  # noqa: PLR0911 - each case is one way to go wrong
+    random: Random,
+    data: bytes,
+    spans: list[tuple[int, int, int]],
+    span: tuple[int, int, int],
+    others: Sequence[bytes],
+) -> bytes:
+    start, body, end = span
     whole, contents, tag = data[start:end], data[body:end], data[start]
     match random.randrange(10):
         case 0:
-            new = b""
+            return b""
         case 1:
-            new = whole * random.choice((2, 2, 3, 100))
+            return whole * random.choice((2, 2, 3, 100))
         case 2:
-            new = _tlv(random.choice(_TAGS), contents)
+            return _tlv(random.choice(_TAGS), contents)
         case 3:  # indefinite
-            new = bytes((tag | 0x20, 0x80)) + contents + b"\0\0"
+            return bytes((tag | 0x20, 0x80)) + contents + b"\0\0"
         case 4:  # a string in pieces
             cut = random.randrange(len(contents) + 1)
-            new = _tlv(tag | 0x20, _tlv(4, contents[:cut]) + _tlv(4, contents[cut:]))
+            return _tlv(tag | 0x20, _tlv(4, contents[:cut]) + _tlv(4, contents[cut:]))
         case 5:  # a length that is not true
-            new = bytes((tag, 0x88)) + random.choice(_LENGTHS).to_bytes(8, "big") + contents
+            return bytes((tag, 0x88)) + random.choice(_LENGTHS).to_bytes(8, "big") + contents
         case 6:  # another value of this object in its place, or beside it
             other = random.choice(spans)
-            new = data[other[0] : other[2]] + random.choice((b"", whole))
+            return data[other[0] : other[2]] + random.choice((b"", whole))
         case 7 if others:  # a value of another object
             other_data = random.choice(others)
             found = _values(other_data)
-            new = other_data[slice(*random.choice(found)[::2])] if found else b""
+            return other_data[slice(*random.choice(found)[::2])] if found else b""
         case 8:
-            new = _tlv(random.choice(b"\x30\x31\x24\xa0\xa1"), whole)
+            return _tlv(random.choice(b"\x30\x31\x24\xa0\xa1"), whole)
         case _:
-            new = _tlv(tag, mutate_octets(random, contents, others))
-    return _put(data, spans, (start, end), new)
+            return _tlv(tag, mutate_octets(random, contents, others))
 
 
 def mutate_mail(random: Random, data: bytes, others: Sequence[bytes]) -> bytes:
@@ -196,9 +206,9 @@ def _values(data: bytes) -> list[tuple[int, int, int]]:
     return found
 
 
-def _put(data: bytes, spans: list[tuple[int, int, int]], place: tuple[int, int], new: bytes) -> bytes:
+def _put(data: bytes, spans: list[tuple[int, int, int]], place: tuple[int, int, int], new: bytes) -> bytes:
     """``new`` in the place of a value, and the lengths of all around it put right."""
-    start, end = place
+    start, _, end = place
     around = sorted((span for span in spans if span[1] <= start and end <= span[2]), key=lambda span: -span[1])
     for outer_start, body, outer_end in around:
         new = _tlv(data[outer_start], data[body:start] + new + data[end:outer_end])

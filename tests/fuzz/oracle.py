@@ -107,8 +107,7 @@ def _senders(data: bytes) -> set[str]:
     if data.startswith(b"From "):
         data = data.partition(b"\n")[2]
     head = re.split(rb"\r?\n\r?\n", data, maxsplit=1)[0]
-    fields = [value for value in _FROM.findall(head)]
-    texts = [b" ".join(value.split()).decode("utf-8", "replace") for value in fields]
+    texts = [b" ".join(value.split()).decode("utf-8", "replace") for value in _FROM.findall(head)]
     message = email.message_from_bytes(data)
     texts += [" ".join(str(value).split()) for value in message.get_all("From", [])]
     addresses = {address for _, address in email.utils.getaddresses(texts, strict=False)}

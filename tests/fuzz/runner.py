@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: What a process may take beyond what it has once everything is loaded.
 _MEMORY: Final = 768 << 20
-_LONGEST: Final = 64 * 1024
+_LONGEST: Final = 16 * 1024
 _EXAMPLES: Final = 1_000
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_LARGEST: Final = 64 * 1024
+_LARGEST: Final = 16 * 1024
 _MAILS: Final = frozenset({".eml", ".txt"})
 _OBJECTS: Final = frozenset({".bin", ".der", ".p7m", ".p7s"})
 

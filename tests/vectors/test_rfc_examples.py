@@ -64,6 +64,7 @@ _SIGNED = {
     "4.2": (1, {"weak-digest", "weak-key"}),
     "4.3": (1, {"legacy-algorithm", "weak-digest"}),
     "4.4": (1, {"legacy-algorithm", "weak-digest"}),
+    "4.6": (2, {"legacy-algorithm", "weak-digest"}),  # the second signer's DSA parameters are its issuer's
     "4.5": (1, {"weak-digest", "weak-key"}),
 }
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from smime_agent.x509 import Certificate
 
 #: Attributes that must not stand twice, nor with two values, by what people call them: RFC 5652, 11.1 to 11.3;
-#: RFC 6211, 2; RFC 5035, 3 and RFC 2634, 5.4; RFC 2634, 2.2 to 2.9, 3.2, 4.2; RFC 8551, 2.5.2 and 2.5.3; RFC 6019, 4.
+#: RFC 6211, 2; RFC 5035, 3 and RFC 2634, 5.4; RFC 2634, 2.2 to 2.9, 3.2, 4.2; RFC 8551, 2.5.2 and 2.5.3; RFC 6019, 3.
 _SINGLE: Final = {
     oids.CONTENT_TYPE: "contentType",
     oids.MESSAGE_DIGEST: "messageDigest",

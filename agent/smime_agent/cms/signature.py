@@ -78,18 +78,20 @@ def digest_content(chunks: Iterable[bytes], algorithms: Iterable[AlgorithmIdenti
     return ContentDigests({function: hashing.digest() for function, hashing in hashings.items()}, size, head)
 
 
-def check_signature(
+def check_signature(  # noqa: PLR0913 - a signature, what it is over, and by whom
     signed_data: SignedData,
     signer: SignerInfo,
     digests: ContentDigests,
     certificate: Certificate,
     *,
     content: Callable[[], bytes] | None = None,
+    public_key_info: bytes | None = None,
 ) -> CheckedSignature:
     """What a signature is worth that this certificate's key made over the content with these digests.
 
     ``content`` gives all of it, for algorithms that sign octets and not their digest, where there are no signed
-    attributes; it may raise ``UntrustworthyError`` if there are too many.
+    attributes; it may raise ``UntrustworthyError`` if there are too many. ``public_key_info`` stands for that of the
+    certificate where it had to be completed.
 
     Raises:
         UntrustworthyError: attributes or algorithms are wrong; else ``DIGEST_MISMATCH``, the content is another; else
@@ -106,7 +108,7 @@ def check_signature(
         _check_agreement(algorithm, digest)
     from smime_agent.cms.public_key import public_key  # `cryptography` takes a while to load, and signing goes without
 
-    key = public_key(certificate.public_key_info)
+    key = public_key(public_key_info or certificate.public_key_info)
     key.check_use(algorithm)
     # 3. The content, and 4. the signature over its digest, over the attributes, or over itself.
     if claims.message_digest is None:

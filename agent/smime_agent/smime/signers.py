@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from smime_agent import cms
+from smime_agent.algorithms import KeyKind
 from smime_agent.smime.verification import Signer
 from smime_agent.verdict import Code, Reason, UntrustworthyError
 from smime_agent.x509 import InvalidCertificateError, certificate_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 CLOCK_TOLERANCE: Final = timedelta(hours=1)
 _CONTENT_LIMIT: Final = 64 * 1024 * 1024  # of a content that has to be held, since the algorithm signs it undigested
 _SIGNER_LIMIT: Final = 100
+_BROKEN_PATH: Final = frozenset({Code.CERTIFICATE_SIGNATURE, Code.CERTIFICATE_UNREADABLE, Code.PATH_INVALID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,30 @@ class SignerCheck:
         problem: UntrustworthyError | None = None
         for certificate in candidates:  # several may share a subjectKeyIdentifier
             try:
-                checked = cms.check_signature(signed_data, info, digests, certificate, content=lambda: _held(content()))
+                checked = cms.check_signature(
+                    signed_data,
+                    info,
+                    digests,
+                    certificate,
+                    content=lambda: _held(content()),
+                    public_key_info=self._completed(signed_data, certificate),
+                )
             except UntrustworthyError as error:
                 problem = problem or error
             else:
                 return self._judged(signed_data, info, certificate, checked)
         reasons = (problem.reason,) if problem is not None else ()
         return Signer(candidates[0], str(info.sid), reasons=reasons)
+
+    def _completed(self, signed_data: cms.SignedData, certificate: Certificate) -> bytes:
+        """The public key, with the parameters from further up the path where it is an old DSA key."""
+        info = certificate.public_key_info
+        if certificate.key_algorithm.kind is not KeyKind.DSA or not cms.inherits_parameters(info):
+            return info
+        path = self.validator.validate(certificate, signed_data.certificates, crls=signed_data.crls)
+        if path.anchor is None or any(reason.code in _BROKEN_PATH for reason in path.reasons):
+            return info
+        return cms.with_inherited_parameters(info, [above.public_key_info for above in path.chain[1:]])
 
     def _candidates(self, signed_data: cms.SignedData, sid: cms.SignerIdentifier) -> list[Certificate]:
         found = []

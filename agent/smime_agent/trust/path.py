@@ -172,9 +172,9 @@ class PathValidator:
     def _with_revocation(self, result: PathResult, pool: Pool, crls: tuple[bytes, ...]) -> PathResult:
         """The same path with what is known about revocation.
 
-        A source that has to fetch is asked only where the CRLs that a person gave do not tell, and about a path in which
-        nothing else is wrong: a stranger's mail cannot make us call anybody. What a message brings never keeps us from
-        asking: it may bring the last CRL from before it was revoked.
+        A source that has to fetch is asked only where the CRLs that a person gave do not tell, and about a path in
+        which nothing else is wrong: a stranger's mail cannot make us call anybody. What a message brings never keeps us
+        from asking: it may bring the last CRL from before it was revoked.
         """
         if self.policy.revocation is RevocationMode.OFF:
             note = Reason(Code.REVOCATION_NOT_CHECKED, "revocation was not checked")

@@ -1,0 +1,27 @@
+"""What the fuzzers found once, in the fewest octets, and stays mended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.fuzz.recorder import problem_of
+from tests.fuzz.targets import TARGETS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SIGNED: Final = b"--=_signed\n\n--=_signed\nContent-Type: application/pkcs7-signature\n\n--=_signed--\n"
+
+#: What went wrong, the target, and the input.
+FOUND: Final = (
+    ("a quote that stands alone hides the boundary from others", "mail",
+     b'From: a@b.example\nContent-Type: multipart/signed;";boundary="=_signed"\n\n' + _SIGNED),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("target", "data"), [pytest.param(*one[1:], id=one[0]) for one in FOUND])
+def test_what_was_found_is_mended(target: str, data: bytes, tmp_path: Path) -> None:
+    run = TARGETS[target].made(tmp_path)
+    assert problem_of(run, data) is None
