@@ -280,7 +280,8 @@ def _compare_senders(data: bytes, ours: list[str | None]) -> None:
     if refused or not isinstance(text, str) or not text.isascii() or any(not address for address in ours):
         return
     theirs = {_plain(address) for _, address in email.utils.getaddresses([" ".join(text.split())], strict=False)}
-    assert theirs - {""} <= {_plain(str(address)) for address in ours}, "another reader sees other senders"
+    theirs = {address for address in theirs if "@" in address}  # half an address makes nobody believe anything
+    assert theirs <= {_plain(str(address)) for address in ours}, "another reader sees other senders"
 
 
 def _plain(address: str) -> str:

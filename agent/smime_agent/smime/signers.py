@@ -68,7 +68,8 @@ class SignerCheck:
                 reason = Reason(Code.CERTIFICATE_UNREADABLE, text)
             return Signer(None, str(info.sid), reasons=(reason,))
         problem: UntrustworthyError | None = None
-        for certificate in candidates:  # several may share a subjectKeyIdentifier
+        found: list[Signer] = []
+        for certificate in candidates:  # several may share a subjectKeyIdentifier, and even the key
             try:
                 checked = cms.check_signature(
                     signed_data,
@@ -81,7 +82,9 @@ class SignerCheck:
             except UntrustworthyError as error:
                 problem = problem or error
             else:
-                return self._judged(signed_data, info, certificate, checked)
+                found.append(self._judged(signed_data, info, certificate, checked))
+        if found:
+            return min(found, key=lambda signer: signer.verdict.exit_code)
         reasons = (problem.reason,) if problem is not None else ()
         return Signer(candidates[0], str(info.sid), reasons=reasons)
 
