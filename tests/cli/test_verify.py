@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from smime_agent.tokens import roots
 from tests.support.mails import MAIL, mail
 
 if TYPE_CHECKING:
@@ -103,6 +104,14 @@ def test_the_cas_of_the_configuration_are_trusted(
     (tmp_path / "config.toml").write_text(f'ca_files = ["{root}"]\n')
     monkeypatch.setenv("SMIME_AGENT_CONFIG", str(tmp_path / "config.toml"))
     assert command("verify", "--revocation", "off", stdin=signed).code == TRUSTED
+
+
+def test_without_any_ca_it_is_said_that_nobody_can_be_trusted(
+    command: Command, signed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roots, "find_root_module", lambda: None)
+    done = command("verify", "--revocation", "off", stdin=signed)
+    assert (done.code, "nobody can be trusted" in done.err) == (UNTRUSTED, True)
 
 
 # The card

@@ -42,28 +42,28 @@ class Oracle:
         self._facts: dict[tuple[bytes, bytes], set[str]] = {}
         for path in sorted((seeds / "mail").glob("honest-*")):
             data = path.read_bytes()
-            if (signed := self._trusted(data)) is not None:
+            for signed in self._trusted(data):
                 self._facts.setdefault(signed, set()).update(_senders(data))
 
     def __call__(self, data: bytes) -> None:
         """Verify a mail."""
-        signed = self._trusted(data)
-        if signed is None:
-            return
-        assert signed in self._facts, "trusted, and nobody signed it"
-        assert _senders(data) <= self._facts[signed], "trusted, and from somebody else"
+        for signed in self._trusted(data):
+            assert signed in self._facts, "trusted, and nobody signed it"
+            assert _senders(data) <= self._facts[signed], "trusted, and from somebody else"
 
-    def _trusted(self, data: bytes) -> tuple[bytes, bytes] | None:
-        """The digest of what is signed, and the signature, if the mail is trusted."""
+    def _trusted(self, data: bytes) -> set[tuple[bytes, bytes]]:
+        """The digest of what is signed with each of the signatures, if the mail is trusted."""
         with self._verifier.opened(data) as verification:
             if verification.verdict is not Verdict.TRUSTED:
-                return None
+                return set()
             content = verification.signed_content()
             assert content is not None, "trusted, and nothing is signed"
             digest = hashlib.sha256()
             for chunk in content():
                 digest.update(chunk)
-            return digest.digest(), _signatures(data)
+            signatures = _signatures(data)
+            assert signatures, "trusted, and not signed"
+            return {(digest.digest(), signature) for signature in signatures}
 
 
 class Inspector:
@@ -87,8 +87,8 @@ def _verifier(seeds: Path) -> Verifier:
     )
 
 
-def _signatures(data: bytes) -> bytes:
-    """The signatures of the outermost layer of a mail that was verified, each with what it is over."""
+def _signatures(data: bytes) -> set[bytes]:
+    """The signatures of the outermost layer of a mail that was verified."""
     source = Source.from_bytes(data)
     form = mime.recognise(source)
     if form is mime.Form.DER:
@@ -99,7 +99,7 @@ def _signatures(data: bytes) -> bytes:
         part = mime.read_mail(source)
         clear = mime.layer_of(part) is mime.LayerKind.CLEAR_SIGNED
         cms = mime.clear_signed(part).signature.decode_to_source()[0] if clear else mime.cms_of(part)[0]
-    return b"".join(sorted(info.signature for info in SignedData.read(cms).signer_infos))
+    return {info.signature for info in SignedData.read(cms).signer_infos}
 
 
 def _senders(data: bytes) -> set[str]:

@@ -18,6 +18,8 @@ _SIGNED: Final = b"--=_signed\n\n--=_signed\nContent-Type: application/pkcs7-sig
 FOUND: Final = (
     ("a quote that stands alone hides the boundary from others", "mail",
      b'From: a@b.example\nContent-Type: multipart/signed;";boundary="=_signed"\n\n' + _SIGNED),
+    ("a blank before a colon ends the header for others", "mail",
+     b'From: a@b.example\nX-Note : x\nContent-Type: multipart/signed; boundary="=_signed"\n\n' + _SIGNED),
 )  # fmt: skip
 
 

@@ -187,3 +187,8 @@ def test_protection(fields: bytes, protection: Protection | None) -> None:
 )
 def test_a_field_that_would_end_the_header_for_some_is_tidied(field: bytes, sent: bytes) -> None:
     assert split(Source.from_bytes(b"From: a@example.org\n" + field + b"\nbody\n")).outer[1] == sent
+
+
+def test_a_from_field_with_a_blank_before_its_colon_is_no_mailbox_line() -> None:
+    message = split(Source.from_bytes(b"From : alice@example.org\nTo: bob@example.org\n\nHello.\n"))
+    assert (message.mbox_line, message.from_addresses()) == (b"", ["alice@example.org"])

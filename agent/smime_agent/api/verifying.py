@@ -61,7 +61,6 @@ class Verifier:
             FileError, UsageError: a file cannot be read, or holds something else.
         """
         now = datetime.now(UTC)
-        self._options = options
         given = tuple(anchor for path in options.ca_files for anchor in _anchors(path))
         policy = TrustPolicy(
             (*given, *(_system_roots() if options.system_roots else ())),
@@ -75,6 +74,11 @@ class Verifier:
             in_retrospect=options.at is not None,
             known=tuple(anchor.certificate for anchor in given),
         )
+
+    @property
+    def trusts_anybody(self) -> bool:
+        """There is a trust anchor at all: NSS's list is not installed everywhere."""
+        return bool(self._check.validator.policy.anchors)
 
     def verify(
         self, message: Content, *, content: Content | None = None, expected_sender: str | None = None

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from smime_agent.api.verifying import Verifier, VerifyOptions
+from smime_agent.cli import ui
 from smime_agent.cli.messages import expanded
 from smime_agent.cli.verification import Task, tell_host, verify_many, verify_one
 from smime_agent.config import load_config
@@ -87,6 +88,8 @@ def verify(
         msg = f"{'-o' if output is not None else '--content'} is for one message, and there are {len(paths)}"
         raise UsageError(msg)
     verifier = Verifier(options, on_fetch=tell_host)
+    if not verifier.trusts_anybody:
+        ui.warning("NSS's list of CAs is not installed and --ca-file names none, so nobody can be trusted")
     if len(paths) > 1:
         raise typer.Exit(verify_many(verifier, paths, task))
     raise typer.Exit(verify_one(verifier, paths[0] if paths else None, task))

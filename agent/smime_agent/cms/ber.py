@@ -26,7 +26,7 @@ MAX_HELD: Final = 16 * 1024 * 1024
 MAX_INDEFINITE: Final = 65_536
 MAX_MEMBERS: Final = 65_536
 #: Elements that are looked at, beside one for every 256 octets: real content comes in pieces of a kilobyte or more.
-MAX_ELEMENTS: Final = 1_000_000
+MAX_ELEMENTS: Final = 200_000
 _OCTETS_AN_ELEMENT: Final = 256
 #: An OBJECT IDENTIFIER, and an INTEGER that is not a version. RFC 5280, 4.1.2.2, wants serial numbers of 20 octets.
 MAX_OBJECT_IDENTIFIER: Final = 64

@@ -35,6 +35,7 @@ _BOUNDARY_PARAMETER: Final = re.compile(
     rb';\s*boundary\s*=\s*(?:"(?P<quoted>[ !#-\[\]-~]+)"|(?P<token>[!#-\'*+./0-9:=?A-Z^-z{|}~-]+))\s*(?:;|\Z)',
     re.IGNORECASE,
 )
+_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BOUNDARY_NAME: Final = re.compile(rb"[;\s]boundary\s*(?:\*[0-9]{0,9}\*?\s*)?=", re.IGNORECASE)
 _BOUNDARY_LIMIT: Final = 200
 _REST_OF_DELIMITER: Final = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
@@ -187,6 +188,8 @@ def _boundary(part: Part) -> bytes:
     match = _BOUNDARY_PARAMETER.search(value)
     if match is None or len(_BOUNDARY_NAME.findall(value)) != 1:
         raise malformed("a multipart has no boundary, or one that readers read differently")
+    if b'"' in _QUOTED.sub(b"", value):
+        raise malformed("a quote stands alone in the content-type of a multipart")
     boundary = bytes(match["quoted"] or match["token"])
     # A line that is folded in it, or blanks that somebody makes one.
     unfolded = any(boundary in field for field in part.fields if field_name(field) == b"content-type")

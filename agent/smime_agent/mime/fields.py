@@ -37,6 +37,16 @@ class Parameterized:
     parameters: Mapping[bytes, bytes]
 
 
+def mailbox_line_end(data: bytes) -> int:
+    """Where the "From " line of a mailbox that begins ``data`` ends, with its line break; 0 where there is none.
+
+    A From field with a blank before its colon is none, although some readers skip it.
+    """
+    if not data.startswith(b"From ") or data[5:].lstrip(b" \t").startswith(b":"):
+        return 0
+    return data.find(b"\n") + 1
+
+
 def split_fields(block: bytes) -> list[bytes]:
     """The fields of a header block that ``FIELDS`` matches, each complete, with CRLF line ends."""
     block = block.replace(b"\r\n", b"\n")

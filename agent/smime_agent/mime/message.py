@@ -16,6 +16,7 @@ from smime_agent.mime.fields import (
     field_name,
     field_value,
     first_value,
+    mailbox_line_end,
     parse_parameterized,
     split_fields,
 )
@@ -144,7 +145,7 @@ def _refuse_doubles(block: bytes) -> None:
 
 
 def _fields(data: bytes) -> tuple[int, int]:
-    start = data.find(b"\n") + 1 if data.startswith(b"From ") else 0
+    start = mailbox_line_end(data)
     match = FIELDS.match(data, start, start + HEADER_LIMIT + 2)
     return start, match.end() if match else start
 

@@ -18,6 +18,7 @@ from smime_agent.mime.fields import (
     field_name,
     field_value,
     first_value,
+    mailbox_line_end,
     parse_parameterized,
     split_fields,
     transfer_encoding,
@@ -131,10 +132,7 @@ def read_mail(source: Source) -> Part:
     decides what is shown stands there twice, and, where it may carry a signature, if mail programs would not agree on
     where the header ends or what its type is. Raises ``FileError``.
     """
-    start = 0
-    if source.read(0, 5) == b"From ":
-        start = source.read(0, _HEADER_GUESS).find(b"\n") + 1
-    part = read_part(source, start)
+    part = read_part(source, mailbox_line_end(source.read(0, _HEADER_GUESS)))
     if not part.fields:
         raise malformed("this is not a mail: it does not begin with a header field")
     refuse_unreadable(part)
@@ -196,10 +194,9 @@ def refuse_ambiguous(part: Part) -> None:
     # RFC 5322, 4.2 forbids to write lines of blanks; gateways that strip blanks end the header there.
     if _BLANK_LINE.search(b"".join(part.fields).rstrip()):
         raise malformed("a line of blanks is in the header, where some readers end it")
-    for field in part.fields:
-        name = field.partition(b":")[0] if field[0] in b"CcMm" else b"-"
-        if name[-1:] in b" \t" and field_name(field) in {*_ONCE, _MIME_VERSION}:
-            raise malformed("a blank stands before the colon of a field that decides what is shown")
+    # RFC 5322, 4.5 lets nobody write one any more, and some readers take that line for the first of the body.
+    if any(field.partition(b":")[0].endswith((b" ", b"\t")) for field in part.fields):
+        raise malformed("a blank stands before the colon of a header field, where some readers end the header")
     value = part.value(b"content-type")
     if value is not None and not _STRICT_TYPE.fullmatch(value):
         raise malformed("the content-type is malformed, and readers take it for different ones")

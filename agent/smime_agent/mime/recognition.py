@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from smime_agent.mime.decode import Base64Decoder
-from smime_agent.mime.fields import FIELDS, field_name, split_fields
+from smime_agent.mime.fields import FIELDS, field_name, mailbox_line_end, split_fields
 from smime_agent.mime.part import source_of
 from smime_agent.verdict import Code, UntrustworthyError
 
@@ -107,7 +107,7 @@ _BASE64_OR_SPACE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 
 def _is_mail(data: bytes) -> bool:
-    start = data.find(b"\n") + 1 if data.startswith(b"From ") else 0
+    start = mailbox_line_end(data)
     match = FIELDS.match(data, start)
     names = map(field_name, split_fields(match.group())) if match else ()
     return not _MAIL_FIELDS.isdisjoint(names)

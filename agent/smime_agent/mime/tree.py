@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from smime_agent.mime.envelope import LayerKind, is_detached_signature, layer_of
-from smime_agent.mime.fields import HEADER_LIMIT
+from smime_agent.mime.fields import HEADER_LIMIT, mailbox_line_end
 from smime_agent.mime.part import TEXT_PLAIN, Part, read_part
 from smime_agent.mime.window import Window
 from smime_agent.verdict import UntrustworthyError
@@ -109,7 +109,7 @@ def _enclosed(node: Node, budget: _Budget) -> tuple[Part | None, str | None]:
 
 def _after_mailbox_line(source: Source, start: int) -> int:
     head = source.read(start, start + _HEADER_GUESS)
-    return start + head.find(b"\n") + 1 if head.startswith((b"From ", b">From ")) else start
+    return start + mailbox_line_end(head.removeprefix(b">")) + head.startswith(b">From ")
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from smime_agent.mime.dates import parse_date
 from smime_agent.mime.encoded_words import decoded
 from smime_agent.mime.envelope import LayerKind, layer_of
-from smime_agent.mime.fields import field_name, field_value, first_value, parse_parameterized
+from smime_agent.mime.fields import field_name, field_value, first_value, mailbox_line_end, parse_parameterized
 from smime_agent.mime.part import read_mail, read_part
 from smime_agent.mime.recognition import Form, cms_of_pem, recognise
 from smime_agent.mime.tree import walk
@@ -145,8 +145,7 @@ class _Inspector:
 
 def _after_mailbox_line(source: Source) -> int:
     """Where a mail begins that stands in a mailbox, or may."""
-    head = source.read(0, _MAILBOX_LINE)
-    return head.find(b"\n") + 1 if head.startswith(b"From ") else 0
+    return mailbox_line_end(source.read(0, _MAILBOX_LINE))
 
 
 def _close(open_parts: list[Draft]) -> None:
