@@ -23,7 +23,8 @@ def test_everything_that_it_may_say(path: Path) -> None:
         'token = "t"\nmodule = "/m.so"\nkey = "01"\npin_source = "env:PIN"\n'
         'ca_files = ["a.pem", "b.pem"]\nworkers = 4\n'
     )
-    assert load_config(path) == Config("t", "/m.so", "01", "env:PIN", ("a.pem", "b.pem"), 4)
+    files = (str(path.parent / "a.pem"), str(path.parent / "b.pem"))  # not those of whatever folder one is in
+    assert load_config(path) == Config("t", "/m.so", "01", "env:PIN", files, 4)
 
 
 def test_an_empty_file_says_nothing(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,6 +92,9 @@ def _parsed(where: Path, text: bytes) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         msg = f"{where}: {error}"
         raise ConfigError(msg, hint='it is TOML, such as: token = "my token"') from error
+    # A CA file beside the configuration must not become one of whatever folder a command is run in.
+    files = tuple(str(where.absolute().parent / Path(name).expanduser()) for name in config.ca_files)
+    config = replace(config, ca_files=files)
     if config.workers < 1:
         msg = f"{where}: workers is 1 or more"
         raise ConfigError(msg)

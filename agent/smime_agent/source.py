@@ -46,7 +46,7 @@ class Source:
         self._file: BinaryIO | None = None
         self._offset = 0
         self._spooled = False
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self.size = size
 
     @property
@@ -87,7 +87,7 @@ class Source:
             return cls(head, size=len(head))
         source = cls(None, size=status.st_size - offset)
         source._file, source._descriptor, source._offset = file, descriptor, offset
-        source._stamp = (status.st_size, status.st_mtime_ns)
+        source._stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         return source
 
     @classmethod
@@ -179,7 +179,7 @@ class Source:
         except OSError as error:
             raise _unreadable(error) from error
         # Digest and output are two reads: a file that changed between them would carry a signature over other bytes.
-        changed = self._stamp is not None and self._stamp != (status.st_size, status.st_mtime_ns)
+        changed = self._stamp is not None and self._stamp != (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         if changed or len(data) < stop - start:
             raise FileError(_CHANGED, hint=_CHANGED_HINT)
         return data

@@ -17,12 +17,13 @@ from asn1crypto import core, keys
 from asn1crypto import x509 as asn1
 
 from smime_agent.algorithms import Curve, Digest, KeyAlgorithm, KeyKind
+from smime_agent.asn1 import mend_asn1crypto
 from smime_agent.errors import UsageError
 from smime_agent.mailbox import is_mailbox, same_mailbox_key
 from smime_agent.pem import armor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: What asn1crypto raises on garbage, as measured; none of it may reach a caller.
 _GARBAGE = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError)
@@ -43,6 +44,16 @@ _SHORT_NAMES = {  # RFC 4514, 3, and the names that OpenSSL made usual
     "serial_number": "serialNumber",
     "organization_identifier": "organizationIdentifier",
 }
+_EXTENSIONS: Final = (
+    "subject_alt_name",
+    "key_identifier",
+    "authority_key_identifier",
+    "key_usage",
+    "extended_key_usage",
+    "certificate_policies",
+    "basic_constraints",
+)
+_LARGEST_CERTIFICATE: Final = 65_536  # octets
 _LARGEST_SERIAL_NUMBER: Final = 1 << 512  # RFC 5280, 4.1.2.2, wants 20 octets, and Python prints no giants
 _LARGEST_NAME: Final = 4_096  # octets; asn1crypto takes milliseconds for so many
 _LARGEST_KEPT: Final = 65_536
@@ -93,6 +104,12 @@ class Validation(Enum):
     INDIVIDUAL = "individual"
     UNKNOWN = "unknown"
 
+    @classmethod
+    def of(cls, policies: Iterable[str]) -> Validation:
+        """What was validated, by the policies of the S/MIME Baseline Requirements; unknown if they are not just one."""
+        types = {match[1] for match in map(_VALIDATION_POLICY.fullmatch, policies) if match}
+        return list(cls)[int(types.pop()) - 1] if len(types) == 1 else cls.UNKNOWN
+
 
 class InvalidCertificateError(UsageError):
     """The bytes are no X.509 certificate."""
@@ -108,7 +125,10 @@ class Certificate:
             InvalidCertificateError: it is none.
         """
         self.encoded = encoded
+        mend_asn1crypto()
         try:
+            if len(encoded) > _LARGEST_CERTIFICATE:
+                raise ValueError
             self._read(asn1.Certificate.load(encoded, strict=True)["tbs_certificate"])
         except _GARBAGE as error:
             msg = "not an X.509 certificate"
@@ -116,9 +136,11 @@ class Certificate:
 
     def _read(self, tbs: Any) -> None:  # noqa: ANN401 - asn1crypto has no types
         """Read now whatever is asked later, so that garbage is met here and nowhere else."""
-        extensions = {extension["extn_id"].native: extension["extn_value"].parsed for extension in tbs["extensions"]}
-        if len(extensions) != len(tbs["extensions"]):  # RFC 5280, 4.2: readers would differ in which one they take
+        found = {extension["extn_id"].native: extension["extn_value"] for extension in tbs["extensions"]}
+        if len(found) != len(tbs["extensions"]):  # RFC 5280, 4.2: readers would differ in which one they take
             raise ValueError
+        # Of those that mean nothing to us the value need not be DER.
+        extensions = {name: found[name].parsed for name in _EXTENSIONS if name in found}
 
         def native(name: str) -> Any:  # noqa: ANN401 - the same
             return extensions[name].native if name in extensions else None
@@ -205,9 +227,8 @@ class Certificate:
 
     @property
     def validation(self) -> Validation:
-        """What was validated, by the policies of the S/MIME Baseline Requirements; unknown if they are not just one."""
-        types = {match[1] for match in map(_VALIDATION_POLICY.fullmatch, self.policies) if match}
-        return list(Validation)[int(types.pop()) - 1] if len(types) == 1 else Validation.UNKNOWN
+        """What the certificate says of itself that was validated. Only its path tells whether that holds."""
+        return Validation.of(self.policies)
 
     def covers(self, address: str) -> bool:
         """One of the mailboxes is ``address``; letter case of ASCII does not count (RFC 8550, 3)."""

@@ -119,7 +119,7 @@ def chart(rows: Sequence[Row]) -> str:
     """The same as SVG, for light and for dark pages."""
     rates = [row for row in rows if row.better is Better.MORE]
     costs = [row for row in rows if row.better is Better.LESS]
-    first = _panel("Signing rate as a multiple of the peer's: longer is better", rates, _TOP, 2.0)
+    first = _panel("Rate as a multiple of the peer's: longer is better", rates, _TOP, 2.0)
     second_top = _TOP + _STEP * len(rates) + 64
     second = _panel("Time and memory as a share of what is allowed: shorter is better", costs, second_top, 1.25)
     height = second_top + _STEP * len(costs) + 50

@@ -275,7 +275,10 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(
     assert "absent" in done.err
 
 
-def test_a_card_of_several_names_its_file(command: Command, root: Path, signed: bytes, tmp_path: Path) -> None:
+def test_a_card_of_several_names_its_file(
+    command: Command, root: Path, signed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")  # else it is folded
     for name in ("one", "two"):
         (tmp_path / name).write_bytes(signed)
     done = verify(command, root, tmp_path / "one", tmp_path / "two")

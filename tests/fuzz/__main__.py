@@ -65,7 +65,9 @@ def main() -> int:
     _say(f"fuzzing {len(names)} targets for {arguments.seconds} s on {cores} processors, {how}")
     failed = False
     with ThreadPoolExecutor(cores) as pool:
-        for outcome in pool.map(lambda name: _fuzzed(name, arguments.folder, unit * TARGETS[name].share), names):
+        for outcome in pool.map(
+            lambda name: _fuzzed(name, arguments.folder, min(unit * TARGETS[name].share, left)), names
+        ):
             _say(str(outcome))
             failed = failed or bool(outcome.problems)
     return int(failed)

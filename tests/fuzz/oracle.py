@@ -37,33 +37,45 @@ class Oracle:
     """``Verifier.verify`` on a mail: nothing is raised, and what is trusted was signed by an honest signer."""
 
     def __init__(self, seeds: Path) -> None:
-        """Learn from the honest seeds what may be trusted."""
+        """Learn from the seeds what may be trusted."""
         self._verifier = _verifier(seeds)
         self._facts: dict[tuple[bytes, bytes], set[str]] = {}
-        for path in sorted((seeds / "mail").glob("honest-*")):
+        for path in sorted((seeds / "mail").glob("*")):
             data = path.read_bytes()
-            for signed in self._trusted(data):
-                self._facts.setdefault(signed, set()).update(_senders(data))
+            if path.name.startswith("honest"):
+                for signed in self._signed(data, Verdict.TRUSTED):
+                    self._facts.setdefault(signed, set()).update(_senders(data))
+            # Who signs for another is to be trusted when speaking for himself.
+            for signed, addresses in self._signed(data, Verdict.MISMATCH).items():
+                self._facts.setdefault(signed, set()).update(addresses)
 
     def __call__(self, data: bytes) -> None:
         """Verify a mail."""
-        for signed in self._trusted(data):
+        senders = _senders(data)
+        if not senders:  # bare CMS, which anybody may sign who is somebody: it does not say who sent it
+            self._verifier.verify(data)
+            return
+        for signed in self._signed(data, Verdict.TRUSTED):
             assert signed in self._facts, "trusted, and nobody signed it"
-            assert _senders(data) <= self._facts[signed], "trusted, and from somebody else"
+            assert senders <= self._facts[signed], "trusted, and from somebody else"
 
-    def _trusted(self, data: bytes) -> set[tuple[bytes, bytes]]:
-        """The digest of what is signed with each of the signatures, if the mail is trusted."""
+    def _signed(self, data: bytes, verdict: Verdict) -> dict[tuple[bytes, bytes], set[str]]:
+        """The digest of what is signed and each signature, and whose they are, if the mail has that verdict."""
         with self._verifier.opened(data) as verification:
-            if verification.verdict is not Verdict.TRUSTED:
-                return set()
+            if verification.verdict is not verdict:
+                return {}
             content = verification.signed_content()
-            assert content is not None, "trusted, and nothing is signed"
+            assert content is not None or verdict is not Verdict.TRUSTED, "trusted, and nothing is signed"
+            if content is None:
+                return {}
             digest = hashlib.sha256()
             for chunk in content():
                 digest.update(chunk)
+            certificates = [signer.certificate for signer in verification.layers[0].signers]
+            addresses = {address.casefold() for one in certificates if one is not None for address in one.mailboxes}
             signatures = _signatures(data)
             assert signatures, "trusted, and not signed"
-            return {(digest.digest(), signature) for signature in signatures}
+            return {(digest.digest(), signature): addresses for signature in signatures}
 
 
 class Inspector:
@@ -104,7 +116,7 @@ def _signatures(data: bytes) -> set[bytes]:
 
 def _senders(data: bytes) -> set[str]:
     """All addresses in all From fields, as strangers read them: by the standard library, and by no grammar at all."""
-    if data.startswith(b"From "):
+    if data.startswith(b"From ") and not data[5:].lstrip().startswith(b":"):
         data = data.partition(b"\n")[2]
     head = re.split(rb"\r?\n\r?\n", data, maxsplit=1)[0]
     texts = [b" ".join(value.split()).decode("utf-8", "replace") for value in _FROM.findall(head)]

@@ -269,7 +269,7 @@ def read_sender(data: bytes) -> None:
             text.encode()  # there are no surrogates; what steers a terminal stays, and is for the caller to escape
     for field in fields:
         addr_specs(field.partition(b":")[2].replace(b"\r\n", b"").replace(b"\n", b""))
-    if not claims.problems and claims.from_fields == 1:
+    if not claims.problems and not claims.groups and claims.from_fields == 1:
         _compare_senders(data, [mailbox.address for mailbox in claims.senders])
 
 
@@ -281,7 +281,7 @@ def _compare_senders(data: bytes, ours: list[str | None]) -> None:
         return
     theirs = {_plain(address) for _, address in email.utils.getaddresses([" ".join(text.split())], strict=False)}
     # Half an address makes nobody believe anything, and "Sales@Example" may be a name.
-    theirs = {address for address in theirs if "." in address[1:].rpartition("@")[2]}
+    theirs = {address for address in theirs if "@" in address[1:] and "." in address.rpartition("@")[2]}
     assert theirs <= {_plain(str(address)) for address in ours}, "another reader sees other senders"
 
 

@@ -8,11 +8,16 @@ import pytest
 
 from tests.fuzz.recorder import problem_of
 from tests.fuzz.targets import TARGETS
+from tests.spoofs.collection import WORKSHOP
+from tests.spoofs.mime import MALLORY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _SIGNED: Final = b"--=_signed\n\n--=_signed\nContent-Type: application/pkcs7-signature\n\n--=_signed--\n"
+
+#: Signed by somebody whose address is in the second From alone.
+_MALLORY: Final = WORKSHOP.clear(MALLORY)
 
 #: What went wrong, the target, and the input.
 FOUND: Final = (
@@ -20,10 +25,12 @@ FOUND: Final = (
      b'From: a@b.example\nContent-Type: multipart/signed;";boundary="=_signed"\n\n' + _SIGNED),
     ("a blank before a colon ends the header for others", "mail",
      b'From: a@b.example\nX-Note : x\nContent-Type: multipart/signed; boundary="=_signed"\n\n' + _SIGNED),
+    ("a From with a blank is no line of a mailbox", "verify", b"From : alice@example.org\r\n" + _MALLORY),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(("target", "data"), [pytest.param(*one[1:], id=one[0]) for one in FOUND])
 def test_what_was_found_is_mended(target: str, data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "root.pem").write_bytes(WORKSHOP.files()["root"])
     run = TARGETS[target].made(tmp_path)
     assert problem_of(run, data) is None

@@ -46,7 +46,7 @@ def judge(
     net: Net, chain: Chain, mode: RevocationMode = RevocationMode.REQUIRE, at: datetime | None = None
 ) -> PathResult:
     leaf, root = chain.certificates
-    policy = TrustPolicy((Anchor(root, "a test"),), at or datetime.now(UTC), mode)
+    policy = TrustPolicy((Anchor(root, "a test"),), at or datetime.now(UTC), mode, in_retrospect=at is not None)
     return PathValidator(policy, net.source()).validate(leaf, ())
 
 

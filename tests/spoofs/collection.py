@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tests.spoofs.containers import containers
 from tests.spoofs.identities import identities
 from tests.spoofs.paths import paths
+from tests.spoofs.readers import readers
 from tests.spoofs.senders import senders
 from tests.spoofs.signatures import signatures
 from tests.spoofs.structures import structures
@@ -24,6 +25,7 @@ GROUPS = {
     "signatures": signatures,
     "containers": containers,
     "structures": structures,
+    "readers": readers,
     "terminals": terminals,
 }
 

@@ -224,7 +224,7 @@ def crl(  # noqa: PLR0913 - each is one thing that can be wrong with a CRL
     )
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
     builder = builder.add_extension(identifier, critical=False)
-    builder = builder.add_extension(x509.CRLNumber(7), critical=False)
+    builder = builder.add_extension(x509.CRLNumber(7 if delta_of is None else delta_of + 1), critical=False)
     if delta_of is not None:
         builder = builder.add_extension(x509.DeltaCRLIndicator(delta_of), critical=True)
     if deltas_at is not None:

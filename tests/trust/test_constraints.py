@@ -92,9 +92,16 @@ def test_constraints_of_several_cas_all_hold() -> None:
     assert forbidden_name(tuple(one.certificate for one in (leaf, second, first, ROOT)))
 
 
-def test_the_constraints_of_an_anchor_are_not_looked_at() -> None:
-    leaf = signer(None, address="alice@example.com")
-    assert not forbidden_name((leaf.certificate, constrained(["example.org"]).certificate))
+def test_the_constraints_of_an_anchor_hold_too() -> None:
+    anchor = constrained(["example.org"]).certificate
+    assert forbidden_name((signer(None, address="alice@example.com").certificate, anchor))
+    assert not forbidden_name((signer(None, address="alice@example.org").certificate, anchor))
+
+
+def test_an_excluded_mailbox_is_excluded_in_quotes() -> None:
+    constraints = MailboxConstraints()
+    constraints.add(None, ["alice@example.org"])
+    assert constraints.forbids('"alice"@example.org')
 
 
 def test_a_directory_name_outside_of_what_is_permitted() -> None:
@@ -107,7 +114,9 @@ def test_names_of_a_kind_that_cannot_be_compared_are_forbidden() -> None:
     """RFC 5280, 4.2.1.10: process the constraint or reject the certificate."""
     tree = x509.OtherName(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
     ca = Party("Constrained CA", ROOT, extra=((x509.NameConstraints([tree], None), True),))
-    assert forbids(ca, signer(None))
+    name = x509.SubjectAlternativeName([x509.OtherName(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")])
+    assert forbids(ca, signer(None, address=None, extra=((name, False),)))
+    assert not forbids(ca, signer(None))  # it has none
 
 
 def test_without_constraints_nothing_is_forbidden() -> None:

@@ -263,9 +263,15 @@ def test_an_intermediate_ca_for_mail() -> None:
     assert not validate(signer(issuing), issuing).reasons
 
 
-def test_an_anchor_for_servers_that_a_person_gave_is_honoured() -> None:
+def test_an_anchor_that_says_that_it_is_for_servers_is_not_for_mail() -> None:
     root = Party("Root", extra=((SERVER, False),))
-    assert not validate(signer(root), anchors=[root]).reasons
+    assert codes(validate(signer(root), anchors=[root])) == [Code.EXTENDED_KEY_USAGE]
+
+
+def test_an_anchor_may_allow_no_ca_below_it() -> None:
+    root = Party("Root", path_length=0)
+    issuing = Party("Example CA", root)
+    assert codes(validate(signer(issuing), issuing, anchors=[root])) == [Code.PATH_LENGTH]
 
 
 @pytest.mark.parametrize("wanted", [{"ca": None}, {"ca": False}, {"key_usage": usage("crl_sign")}])

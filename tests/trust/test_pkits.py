@@ -35,6 +35,8 @@ CODES = {
     "4.4": Code.REVOCATION_UNKNOWN,
     "4.4.2": Code.ISSUER_REVOKED,
     "4.4.3": Code.REVOKED,
+    "4.4.8": Code.REVOKED,  # by a CRL that says more than is understood
+    "4.4.9": Code.REVOKED,
     "4.4.15": Code.REVOKED,
     "4.4.18": Code.REVOKED,
     "4.4.20": Code.REVOKED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,7 +53,8 @@ def ask(
 ) -> PathResult:
     """Ask about a leaf; the CRL of the root, which has nothing in it, is always there."""
     source = GivenEvidence((ROOT_CRL, *crls), tuple(responses))
-    return PathValidator(TrustPolicy((ROOT.anchor,), at, mode), source).validate(leaf.certificate, pool)
+    policy = TrustPolicy((ROOT.anchor,), at, mode, in_retrospect=at < NOW)
+    return PathValidator(policy, source).validate(leaf.certificate, pool)
 
 
 def codes(result: PathResult) -> list[Code]:
@@ -268,7 +270,7 @@ def test_a_crl_signed_with_a_key_slipped_into_the_issuers_certificate() -> None:
 
 def test_a_crl_with_the_signature_value_of_an_old_one() -> None:
     """The old one is genuine and stale; the other claims to be fresh and is empty."""
-    old = ISSUING.crl(REVOKED, this_update=NOW - 9 * DAY, next_update=NOW - 5 * DAY)
+    old = ISSUING.crl(this_update=NOW - 9 * DAY, next_update=NOW - 5 * DAY)
     signature = x509.load_der_x509_crl(old).signature
     fresh = Party("Example CA").crl(this_update=NOW - 10 * DAY)
     forged = fresh.replace(x509.load_der_x509_crl(fresh).signature, signature)
@@ -305,7 +307,7 @@ def test_a_revoked_key_of_the_issuer_for_crls() -> None:
 
 def test_an_unsigned_crl_beside_a_separate_key_for_crls() -> None:
     signer_of_lists = Party("Example CA", ROOT, ca=None, key_usage=usage("crl_sign"))
-    stale = signer_of_lists.crl(REVOKED, this_update=NOW - 9 * DAY, next_update=NOW - DAY)
+    stale = signer_of_lists.crl(this_update=NOW - 9 * DAY, next_update=NOW - DAY)
     result = ask(stale, Party("Example CA").crl(), pool=[ISSUING.der, signer_of_lists.der])
     assert codes(result) == [Code.REVOCATION_UNKNOWN]
 
@@ -315,6 +317,47 @@ def test_damaged_evidence_never_gets_out_of_hand(data: st.DataObject) -> None:
     damaged = bytearray(data.draw(st.sampled_from([CRL, ANSWER])))
     damaged[data.draw(st.integers(0, 2000)) % len(damaged)] ^= data.draw(st.integers(1, 255))
     assert ask(bytes(damaged), responses=[bytes(damaged)]).revocation in RevocationStatus
+
+
+def test_a_crl_that_is_out_of_date_is_right_in_whom_it_lists() -> None:
+    stale = ISSUING.crl(REVOKED, this_update=NOW - 9 * DAY, next_update=NOW - DAY)
+    assert codes(ask(stale)) == [Code.REVOKED]
+
+
+def test_a_hold_may_be_over_since_a_crl_was_out_of_date() -> None:
+    held = (ALICE.serial_number, LAST_WEEK, ReasonFlags.certificate_hold)
+    stale = ISSUING.crl(held, this_update=NOW - 9 * DAY, next_update=NOW - DAY)
+    assert codes(ask(stale)) == [Code.REVOCATION_UNKNOWN]
+
+
+def test_a_revocation_that_is_dated_a_little_ahead_counts_now() -> None:
+    ahead = (ALICE.serial_number, NOW + timedelta(minutes=2), ReasonFlags.superseded)
+    assert codes(ask(ISSUING.crl(ahead))) == [Code.REVOKED]
+
+
+@pytest.mark.parametrize("mode", [RevocationMode.PREFER, RevocationMode.REQUIRE])
+def test_copies_of_a_revoked_ca_are_all_asked_about(mode: RevocationMode) -> None:
+    """What is around a certificate is not signed: its length may be written in many ways."""
+    revoked = ROOT.crl((ISSUING.serial_number, LAST_WEEK, ReasonFlags.superseded))
+    inside = ISSUING.der[4:]
+    copies = [b"\x30" + bytes([0x80 | size]) + len(inside).to_bytes(size, "big") + inside for size in range(2, 8)]
+    policy = TrustPolicy((ROOT.anchor,), NOW, mode)
+    result = PathValidator(policy, GivenEvidence((revoked, CRL))).validate(ALICE.certificate, [*copies, ISSUING.der])
+    assert codes(result) == [Code.ISSUER_REVOKED]
+
+
+def test_junk_that_a_message_brings_does_not_push_out_what_was_fetched() -> None:
+    junk = [ISSUING.crl(this_update=NOW - timedelta(seconds=number)) for number in range(220)]
+    source = GivenEvidence((ROOT_CRL, ISSUING.crl(REVOKED)))
+    policy = TrustPolicy((ROOT.anchor,), NOW, RevocationMode.REQUIRE)
+    result = PathValidator(policy, source).validate(ALICE.certificate, [ISSUING.der], crls=junk)
+    assert codes(result) == [Code.REVOKED]
+
+
+def test_an_anchor_that_is_named_again_and_again_is_one() -> None:
+    policy = TrustPolicy((ROOT.anchor,) * 5, NOW, RevocationMode.REQUIRE)
+    result = PathValidator(policy, GivenEvidence()).validate(ALICE.certificate, [ISSUING.der])
+    assert set(codes(result)) == {Code.REVOCATION_UNKNOWN}
 
 
 # --- the source ------------------------------------------------------------------------------------------------------

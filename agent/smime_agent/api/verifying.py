@@ -46,6 +46,7 @@ class VerifyOptions:
 
 
 _DEFAULTS = VerifyOptions()
+_LARGEST_FILE = 64 * 1024 * 1024  # octets, of CA files and CRLs
 
 
 class Verifier:
@@ -67,6 +68,7 @@ class Verifier:
             at=options.at or now,
             revocation=options.revocation,
             weak_digests=options.legacy,
+            in_retrospect=options.at is not None,
         )
         self._check = SignerCheck(
             PathValidator(policy, _revocation_source(options, on_fetch), _given_crls(options)),
@@ -149,10 +151,15 @@ def _read(path: Path, what: str) -> bytes:
         UsageError: it cannot be read.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_FILE + 1)
     except OSError as error:
         msg = f"cannot read the {what} {path}: {error.strerror}"
         raise UsageError(msg) from error
+    if len(data) > _LARGEST_FILE:
+        msg = f"the {what} {path} is larger than any"
+        raise UsageError(msg)
+    return data
 
 
 def _system_roots() -> Sequence[Anchor]:

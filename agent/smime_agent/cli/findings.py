@@ -1,13 +1,18 @@
 """What was found out about a message, as JSON and as a card for a person.
 
-On the card only our own words stand at the start of a line without indentation; what came from the mail or a
-certificate follows a label of ours, is escaped and cut to a decent length.
+On the card only our own words begin a line. What came from the mail or a certificate follows a label of ours, is
+escaped, cut to a decent length, and folded where the terminal would fold it.
 """
 
 from __future__ import annotations
 
+import re
+import shutil
+import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
+from smime_agent.cli.ui import printable
+from smime_agent.mailbox import same_mailbox_key
 from smime_agent.smime.verification import LayerType
 from smime_agent.verdict import Code, Verdict
 
@@ -18,6 +23,10 @@ if TYPE_CHECKING:
     from smime_agent.verdict import Reason
 
 _LONGEST: Final = 240
+_INDENT: Final = "            | "  # before a line that goes on
+_NARROWEST: Final = 20
+#: Blanks, and letters that look like one.
+_BLANKS: Final = re.compile("[ \u2800\u3164\u115f\u1160\uffa0]{2,}")
 _HEADLINES: Final = {
     Verdict.TRUSTED: "trusted: signed by the sender, and not changed since",
     Verdict.UNSIGNED: "unsigned: who wrote this, and whether it was changed, cannot be known",
@@ -77,7 +86,7 @@ def _signer(signer: Signer, layer: int) -> dict[str, Any]:
         "serial": f"{certificate.serial_number:x}" if certificate else None,
         "sha256": certificate.fingerprint.hex() if certificate else None,
         "mailboxes": list(certificate.mailboxes) if certificate else [],
-        "validation": str(certificate.validation) if certificate else "unknown",
+        "validation": signer.validation,
         "algorithm": signer.algorithm or None,
         "claimed_at": f"{signer.claimed_at:%Y-%m-%dT%H:%M:%SZ}" if signer.claimed_at else None,
         "chain": [above.subject for above in signer.chain],
@@ -91,17 +100,23 @@ def _signer(signer: Signer, layer: int) -> dict[str, Any]:
 def card(verification: Verification, file: str | None = None) -> Iterator[str]:
     """The lines of a card for a person."""
     yield _headline(verification)
+    for label, value in _entries(verification, file):
+        yield from _folded(label, value)
+
+
+def _entries(verification: Verification, file: str | None) -> Iterator[tuple[str, str]]:
+    """Labels and what they are of."""
     if file is not None:
-        yield _line("file", file)
+        yield "file", file
     if verification.senders:
-        yield _line("from", ", ".join(map(_address, verification.senders)))
+        yield "from", ", ".join(map(_address, verification.senders))
     for layer in verification.layers:
-        yield from _layer_lines(layer, several=len(verification.layers) > 1)
+        yield from _of_layer(layer, several=len(verification.layers) > 1)
     for reason in verification.reasons:
-        yield _line("because", f"{reason.text} ({reason.code.value})")
+        yield "because", f"{reason.text} ({reason.code.value})"
     for note in verification.notes:
         if note.code not in _UNTOLD:
-            yield _line("note", f"{note.text} ({note.code.value})")
+            yield "note", f"{note.text} ({note.code.value})"
 
 
 def _headline(verification: Verification) -> str:
@@ -113,24 +128,24 @@ def _headline(verification: Verification) -> str:
     return _HEADLINES[verdict]
 
 
-def _layer_lines(layer: Layer, *, several: bool) -> Iterator[str]:
+def _of_layer(layer: Layer, *, several: bool) -> Iterator[tuple[str, str]]:
     if several or layer.type is not LayerType.SIGNED:
-        yield _line("layer", f"{layer.type.value} ({layer.form})")
+        yield "layer", f"{layer.type.value} ({layer.form})"
     for signer in layer.signers:
         certificate = signer.certificate
         if certificate is None:
-            yield _line("signer", signer.named)
+            yield "signer", signer.named
             continue
-        yield _line("signer", certificate.name)
-        yield _line("address", ", ".join(map(_address, certificate.mailboxes)) or "none in the certificate")
-        if validated := _VALIDATION.get(str(certificate.validation), ""):
-            yield _line("validated", validated)
-        yield _line("issuer", signer.chain[1].name if len(signer.chain) > 1 else certificate.issuer)
+        yield "signer", certificate.name
+        yield "address", ", ".join(map(_address, certificate.mailboxes)) or "none in the certificate"
+        if validated := _VALIDATION[signer.validation]:
+            yield "validated", validated
+        yield "issuer", signer.chain[1].name if len(signer.chain) > 1 else certificate.issuer
         if signer.claimed_at is not None:
-            yield _line("signed", f"{signer.claimed_at:%Y-%m-%d %H:%M:%S} UTC, as the signer says")
+            yield "signed", f"{signer.claimed_at:%Y-%m-%d %H:%M:%S} UTC, as the signer says"
         if signer.algorithm:
-            yield _line("algorithm", signer.algorithm)
-        yield _line("revocation", _REVOCATION[signer.revocation])
+            yield "algorithm", signer.algorithm
+        yield "revocation", _REVOCATION[signer.revocation]
 
 
 _REVOCATION: Final = {
@@ -141,18 +156,34 @@ _REVOCATION: Final = {
 }
 
 
-def _line(label: str, value: str) -> str:
-    shown = value if len(value) <= _LONGEST else value[:_LONGEST] + " ..."
-    return f"  {label.ljust(10)}  {shown}"
+def _folded(label: str, value: str) -> Iterator[str]:
+    """A label and its value, in lines that the terminal need not fold: nothing from outside begins one."""
+    shown = _BLANKS.sub(" ", printable(value))
+    if len(shown) > _LONGEST:
+        shown = shown[:_LONGEST] + " ..."
+    width = max(shutil.get_terminal_size().columns - len(_INDENT) - 1, _NARROWEST)
+    line, room, indent = "", width, f"  {label.ljust(10)}  "
+    for character in shown:
+        cells = _cells(character)
+        if cells > room:
+            yield indent + line
+            line, room, indent = "", width, _INDENT
+        line += character
+        room -= cells
+    yield indent + line
+
+
+def _cells(character: str) -> int:
+    """How many places of a terminal a character takes."""
+    if unicodedata.combining(character) or unicodedata.category(character) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
 def _address(address: str) -> str:
     """An address, with its domain in A-labels beside it where that looks different: letters can look alike."""
     if address.isascii():
         return address
-    local, _, domain = address.rpartition("@")
-    try:
-        ascii_domain = domain.encode("idna").decode()
-    except UnicodeError:
-        ascii_domain = ascii(domain)[1:-1]
-    return f"{address} (in ASCII: {ascii(local)[1:-1]}@{ascii_domain})"
+    local = address.rpartition("@")[0]
+    domain = same_mailbox_key(address).rpartition("@")[2]
+    return f"{address} (in ASCII: {ascii(local)[1:-1]}@{ascii(domain)[1:-1]})"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from smime_agent.cli import ui
 from smime_agent.cli.findings import as_json, card
+from smime_agent.cli.main import unexpected
 from smime_agent.cli.output import check_output, open_source, refuse_same_file, write_result
 from smime_agent.errors import FileError, SmimeAgentError, UsageError
 from smime_agent.verdict import Verdict
@@ -24,13 +25,17 @@ _STANDARD_OUTPUT = Path("-")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be done with each message; ``content`` and ``output`` are for one alone."""
+    """What is to be done with each message; ``content`` and ``output`` are for one alone.
+
+    ``files`` are others that were named, and must not be overwritten.
+    """
 
     content: Path | None
     expected_sender: str | None
     output: Path | None
     legacy: bool
     json: bool
+    files: tuple[Path, ...] = ()
 
 
 def verify_one(verifier: Verifier, path: Path | None, task: Task) -> int:
@@ -43,7 +48,7 @@ def verify_one(verifier: Verifier, path: Path | None, task: Task) -> int:
     if task.output is not None:
         check_output(target)
     if target is not None:
-        for given in filter(None, (path or Path("/dev/stdin"), task.content)):
+        for given in filter(None, (path or Path("/dev/stdin"), task.content, *task.files)):
             refuse_same_file(given, target)
     with (
         open_source(path) as source,
@@ -76,6 +81,9 @@ def verify_many(verifier: Verifier, paths: Sequence[Path], task: Task) -> int:
             except (FileError, UsageError) as error:
                 _tell_failure(path, error)
                 worst = max(worst, error.exit_code)
+            except Exception as error:  # noqa: BLE001 - one message must not keep the others from being verified
+                ui.note(f"{path}:")
+                worst = max(worst, unexpected(error))
             else:
                 worst = max(worst, found.verdict.exit_code)
                 counts[found.verdict] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,14 @@ from smime_agent.cli.messages import expanded
 from smime_agent.cli.verification import Task, tell_host, verify_many, verify_one
 from smime_agent.config import load_config
 from smime_agent.errors import UsageError
+from smime_agent.mailbox import is_mailbox
 from smime_agent.trust.evidence import RevocationMode
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)")
+_FIRST_YEAR, _LAST_YEAR = (
+    1950,
+    9990,
+)  # of certificates (RFC 5280, 4.1.2.5); what is near the end cannot be reckoned with
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -79,7 +87,8 @@ def verify(
         at=_time(at),
         legacy=legacy,
     )
-    task = Task(content, expected_sender, output, legacy=legacy, json=json)
+    files = (*options.ca_files, *options.crl_files)
+    task = Task(content, _sender(expected_sender), output, legacy=legacy, json=json, files=files)
     paths = list(expanded(messages or []))
     if messages and not paths:
         msg = "there is no message in that folder"
@@ -95,6 +104,18 @@ def verify(
     raise typer.Exit(verify_one(verifier, paths[0] if paths else None, task))
 
 
+def _sender(text: str | None) -> str | None:
+    """An address.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text is not None and not is_mailbox(text):
+        msg = f"--from takes an address such as alice@example.org, not '{text}'"
+        raise UsageError(msg)
+    return text
+
+
 def _time(text: str | None) -> datetime | None:
     """A time as RFC 3339 writes it.
 
@@ -104,10 +125,10 @@ def _time(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text) if _RFC_3339.fullmatch(text) else None
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None or not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         msg = f"--at takes a time such as 2026-06-01T00:00:00Z, not '{text}'"
         raise UsageError(msg)
     return moment.astimezone(UTC)

@@ -24,9 +24,10 @@ def parse_date(value: bytes) -> datetime | None:
     """The time that an unfolded Date field means, with its zone; None if it cannot be read."""
     if len(value) > _LIMIT:
         return None
-    match = _DATE.fullmatch(without_comments(value).decode("ascii", "replace").strip())
+    text = without_comments(value).decode("ascii", "replace").strip()
+    match = _DATE.fullmatch(text)
     if match is None or match["month"].lower() not in _MONTHS:
-        return None
+        return _guessed(text)
     second = min(int(match["second"] or 0), 59)  # 60 is a leap second
     try:
         return datetime(
@@ -40,6 +41,17 @@ def parse_date(value: bytes) -> datetime | None:
         )
     except ValueError:
         return None
+
+
+def _guessed(text: str) -> datetime | None:
+    """What lenient mail programs make of what is no date by the standard."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 
 
 def _year(digits: str) -> int:

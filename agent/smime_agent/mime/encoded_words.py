@@ -10,6 +10,16 @@ _START: Final = re.compile(r"=\?([A-Za-z0-9_.:+-]{1,40})(?:\*[A-Za-z0-9-]{0,40})
 _NOT_BLANK: Final = re.compile(r"\S*")
 _WITH_MARK: Final = frozenset({"utf-16", "utf-32"})
 _MARKS: Final = frozenset({b"\xfe\xff", b"\xff\xfe", b"\0\0"})
+#: Labels that mail programs know (WHATWG's list, which Thunderbird and browsers follow; Windows) and Python does not.
+_LABELS: Final = {
+    **dict.fromkeys(("csunicode11utf7", "unicode-2-0-utf-7", "x-unicode-1-1-utf-7", "x-unicode-2-0-utf-7"), "utf-7"),
+    **dict.fromkeys(("unicode-1-1-utf-8", "x-unicode20utf8", "unicode11utf8", "unicode20utf8"), "utf-8"),
+    **dict.fromkeys(("csgb2312", "x-gbk", "gb_2312", "gb_2312-80", "x-cp20936"), "gbk"),
+    **dict.fromkeys(("x-sjis", "windows-31j", "ms932", "x-ms-cp932"), "cp932"),
+    **dict.fromkeys(("x-euc-jp", "x-euc", "cseucpkdfmtjapanese"), "euc_jp"),
+    **dict.fromkeys(("cn-big5", "csbig5", "x-x-big5"), "big5"),
+    **dict.fromkeys(("windows-949", "cseuckr", "korean", "ks_c_5601-1989", "ksc5601", "x-cp20949"), "cp949"),
+}
 _WORD_LIMIT: Final = 1000  # in one text
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]")
 # Codecs of the standard library that are text, and that no mail program knows as a charset.
@@ -68,7 +78,7 @@ def _octets(encoding: str, text: str) -> bytes:
 def _text(word: tuple[str, bytes] | None) -> str:
     if word is None:
         return ""
-    charset, octets = word
+    charset, octets = _LABELS.get(word[0], word[0]), word[1]
     if charset in _WITH_MARK and octets[:2] not in _MARKS:
         charset += "-be"  # RFC 2781, 4.3
     if charset.replace("-", "_") not in _NO_CHARSETS:

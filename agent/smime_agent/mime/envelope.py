@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from smime_agent.mime.fields import field_name, parse_parameterized
+from smime_agent.mime.fields import field_name, field_value, parse_parameterized
 from smime_agent.mime.layout import Span
 from smime_agent.mime.part import Part, malformed, read_part, read_protected, refuse_ambiguous
 from smime_agent.mime.transfer import canonical_lines
@@ -27,6 +27,9 @@ PKCS7_SIGNATURE: Final = frozenset({b"application/pkcs7-signature", b"applicatio
 _CMS: Final = frozenset(
     {b"application/pkcs7-mime", b"application/x-pkcs7-mime", b"application/cms", *PKCS7_SIGNATURE}  # RFC 7193
 )
+_NAMED: Final = frozenset({b"content-type", b"content-disposition"})
+_NAME_PARAMETER: Final = re.compile(rb";\s*(?:file)?name\s*(?:\*[0-9]{0,9}\*?\s*)?=", re.IGNORECASE)
+_UNKNOWN: Final = b"application/octet-stream"
 _CMS_NAMES: Final = (b".p7m", b".p7s", b".p7z", b".p7c")  # RFC 8551, 3.2.1
 _IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
 # RFC 2046, 5.1.1 has 70 of fewer characters; more stand between quotes in real mail. One parameter, in one piece:
@@ -39,6 +42,7 @@ _QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BOUNDARY_NAME: Final = re.compile(rb"[;\s]boundary\s*(?:\*[0-9]{0,9}\*?\s*)?=", re.IGNORECASE)
 _BOUNDARY_LIMIT: Final = 200
 _REST_OF_DELIMITER: Final = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
+_PIECE: Final = 250  # octets of the shortest pieces in which anybody reads a line
 _REST_LIMIT: Final = 1000  # of padding
 _BLOCK: Final = 1024 * 1024
 # Some programs end a line at one of these.
@@ -99,18 +103,16 @@ def layer_of(part: Part) -> LayerKind | None:
         return LayerKind.OTHER_PROTECTION
     if kind in _CMS:
         return LayerKind.CMS
-    if kind.startswith(b"application/"):
-        # Gateways that do not know the type write another, and leave the name.
-        name = next((name for name in _file_names(part) if name.endswith(_CMS_NAMES)), None)
-        if name is not None and (kind == b"application/octet-stream" or name.endswith(b".p7m")):
-            return LayerKind.CMS
+    # Gateways that do not know the type write this one, and leave the name (RFC 8551, 3.2.1).
+    if kind == _UNKNOWN and any(name.endswith(_CMS_NAMES) for name in _file_names(part)):
+        return LayerKind.CMS
     return None
 
 
 def is_detached_signature(part: Part) -> bool:
     """Whether it says that it is the signature of something else."""
     kind = part.kind.value
-    named = kind.startswith(b"application/") and any(name.endswith(b".p7s") for name in _file_names(part))
+    named = kind == _UNKNOWN and any(name.endswith(b".p7s") for name in _file_names(part))
     return kind in PKCS7_SIGNATURE or named
 
 
@@ -120,6 +122,7 @@ def cms_of(part: Part) -> tuple[Source, bool]:
     Raises ``UntrustworthyError`` if mail programs would not all see it, and ``FileError``.
     """
     refuse_ambiguous(part)
+    _refuse_other_name(part)
     return part.decode_to_source()
 
 
@@ -212,6 +215,9 @@ def _delimiters(part: Part, boundary: bytes) -> Iterator[_Delimiter]:
         if before and not before.endswith(b"\n"):
             if before[-1] in _OTHER_LINE_ENDS:
                 raise malformed("a boundary stands after a control character that some readers take for a line end")
+            # mutt reads lines in pieces of 1,023 octets, and each piece is a line to it; others have other limits.
+            if line - part.body >= _PIECE and b"\n" not in source.read(line - _PIECE, line):
+                raise malformed("the boundary stands inside a long line, which some readers break there")
             continue
         after = line + len(mark)
         rest = source.read(after, min(after + _REST_LIMIT, part.end))
@@ -242,6 +248,18 @@ def _refuse_other_signature(signature: Part) -> None:
     refuse_ambiguous(signature)
     if not is_detached_signature(signature):
         raise malformed("the second part of a multipart/signed is not an S/MIME signature")
+    _refuse_other_name(signature)
+
+
+def _refuse_other_name(part: Part) -> None:
+    """Raise ``UntrustworthyError`` if the CMS is called a file of another kind (RFC 8551, 3.2.1).
+
+    What is in it beside what is signed is anybody's: read as a PDF file or as an archive it would be an attachment.
+    """
+    values = [field_value(field) for field in part.fields if field_name(field) in _NAMED]
+    several = any(len(_NAME_PARAMETER.findall(value)) > 1 for value in values)
+    if several or not all(name.endswith(_CMS_NAMES) for name in _file_names(part) if name):
+        raise malformed("the signature says that it is a file of another kind, and mail programs show it as one")
 
 
 def _is_text(chunks: Iterator[bytes]) -> bool:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 TEXT_PLAIN: Final = b"text/plain"
 _HEADER_GUESS: Final = 4096
 _BLANK_LINE: Final = re.compile(rb"\n[ \t]+\r?\n")
+_EMPTY_LINE: Final = re.compile(rb"\n[ \t]*\r?\n")
+_CONTENT_FIELD: Final = re.compile(rb"^content-[a-z-]+[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _LONE_CR: Final = re.compile(rb"\r(?!\n)")
 # They decide what is shown, and how; where they stand twice, mail programs believe different ones.
 _ONCE: Final = frozenset({b"content-type", b"content-transfer-encoding", b"content-disposition"})
@@ -146,6 +149,11 @@ def read_protected(source: Source, start: int = 0, end: int | None = None) -> Pa
     """What a cryptographic layer protects: as ``read_part``, but the fields that decide how it is shown stand once."""
     part = read_part(source, start, end)
     refuse_doubles(part)
+    if not part.separated and part.body < part.end:
+        head = source.read(part.body, min(part.end, part.body + HEADER_LIMIT))
+        blank = _EMPTY_LINE.search(head)
+        if _CONTENT_FIELD.search(head, 0, blank.start() if blank else len(head)):
+            raise malformed("what is signed is no mail, and has lines that some readers take for its header")
     return part
 
 
@@ -198,6 +206,8 @@ def refuse_ambiguous(part: Part) -> None:
     if any(field.partition(b":")[0].endswith((b" ", b"\t")) for field in part.fields):
         raise malformed("a blank stands before the colon of a header field, where some readers end the header")
     value = part.value(b"content-type")
+    if value is not None and b"(" in _STRING.sub(b"", without_comments(value)):
+        raise malformed("a comment in the content-type never ends, and some readers go on in it")
     if value is not None and not _STRICT_TYPE.fullmatch(value):
         raise malformed("the content-type is malformed, and readers take it for different ones")
 

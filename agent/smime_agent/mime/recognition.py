@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import re
 from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from smime_agent.mime.decode import Base64Decoder
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from smime_agent.source import Source
 
 _LOOK: Final = 64 * 1024
+_LOOKED_AFTER: Final = 8  # chunks behind a PEM block
 # RFC 5652, 3: SEQUENCE, its length in any form, and an OBJECT IDENTIFIER below pkcs-7 or pkcs-9.
 _CONTENT_INFO: Final = re.compile(
     rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...|\x84....|\x85.{5}|\x86.{6}|\x87.{7}|\x88.{8})"
@@ -34,6 +36,12 @@ _MAIL_FIELDS: Final = frozenset(
         *(b"from", b"to", b"cc", b"date", b"subject", b"message-id", b"received", b"return-path", b"sender"),
         *(b"mime-version", b"content-type", b"content-transfer-encoding", b"delivered-to", b"reply-to"),
     }
+)
+
+
+# Mail programs read over a byte order mark, blank lines and garbage before the header.
+_MAIL_LINE: Final = re.compile(
+    rb"^[\s>\xef\xbb\xbf]*(?:%b)[ \t]*:" % b"|".join(sorted(_MAIL_FIELDS)), re.IGNORECASE | re.MULTILINE
 )
 
 
@@ -54,8 +62,9 @@ def recognise(source: Source) -> Form:
         return Form.DER
     if _is_mail(data):
         return Form.MAIL
-    if _BEGIN.search(data):
-        return Form.PEM
+    begin = _BEGIN.search(data)
+    if begin is not None:
+        return Form.MAIL if _MAIL_LINE.search(data, 0, begin.start()) else Form.PEM
     return Form.BASE64 if _is_base64(data) else Form.MAIL
 
 
@@ -78,7 +87,8 @@ def _pem_text(source: Source, start: int, label: bytes) -> Iterator[bytes]:
     """The text of a PEM block up to its end line."""
     end = b"-----END %b-----" % label
     rest = b""
-    for chunk in source.chunks(start):
+    chunks = source.chunks(start)
+    for chunk in chunks:
         data = rest + chunk
         found = data.find(b"-")
         if found >= 0:
@@ -88,11 +98,18 @@ def _pem_text(source: Source, start: int, label: bytes) -> Iterator[bytes]:
             if len(rest) < len(end):
                 continue
             if rest.startswith(end):
+                _refuse_more(rest[len(end) :], chunks)
                 return
             break
         rest = b""
         yield data
     raise UntrustworthyError(Code.MALFORMED_CMS, "the PEM text has no end line, or not the one of its label")
+
+
+def _refuse_more(rest: bytes, chunks: Iterator[bytes]) -> None:
+    after = b"".join((rest, *islice(chunks, _LOOKED_AFTER)))
+    if _BEGIN.search(after) or _MAIL_LINE.search(after):
+        raise UntrustworthyError(Code.TRAILING_DATA, "a mail or more PEM follows after the first block")
 
 
 def _only_base64(chunks: Iterator[bytes]) -> Iterator[bytes]:

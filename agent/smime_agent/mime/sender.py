@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-_FIELD_LIMIT: Final = 64 * 1024  # octets: thousands of senders, and no mail has as many
+_FIELD_LIMIT: Final = 8 * 1024  # octets: hundreds of senders, and no mail has as many
 _PROBLEM_LIMIT: Final = 20
 
 
@@ -62,6 +62,9 @@ def read_claims(fields: Sequence[bytes]) -> Claims:
         if name == b"from" and field.partition(b":")[0][-1:] in {b" ", b"\t"}:
             text = "a blank stands before the colon of From, and not all mail programs read the field"
             problems.append(Reason(Code.FROM_UNREADABLE, text))
+    if any(field_name(field) == b"apparently-from" for field in fields):  # mutt adds it to From
+        text = "the mail has an Apparently-From field, which some programs show as From"
+        problems.append(Reason(Code.SEVERAL_FROM, text))
     senders, groups = _read_from(found[b"from"], problems)
     sender = _read_sender(found[b"sender"], problems)
     return Claims(
@@ -90,7 +93,7 @@ def _read_from(values: Sequence[bytes], problems: list[Reason]) -> tuple[tuple[M
         senders += mailboxes
         groups += [shown(decoded(_unquoted(name))) for name in parsed.groups]
         if len(value) > _FIELD_LIMIT:
-            problems.append(Reason(Code.FROM_UNREADABLE, "the From field is longer than 64 KiB"))
+            problems.append(Reason(Code.FROM_UNREADABLE, "the From field is longer than 8 KiB"))
         elif not mailboxes:
             problems.append(Reason(Code.FROM_UNREADABLE, "the From field holds no address"))
         problems += _problems_of(parsed, "From", Code.FROM_UNREADABLE)

@@ -79,7 +79,8 @@ class Client:
         """The answer, at most so many redirects away."""
         first = host_of(url)
         method, headers = ("POST", {"Content-Type": "application/ocsp-request"}) if body else ("GET", {})
-        for _ in range(self._limits.redirects + 1):
+        # A question is asked where the certificate says, or somebody on the way has us post to hosts of our own.
+        for _ in range(1 if body else self._limits.redirects + 1):
             async with self._session.request(
                 method,
                 url,

@@ -26,7 +26,7 @@ class Limits:
     #: Answers are kept to their nextUpdate, and never longer than this.
     crl_age: timedelta = timedelta(days=7)
     ocsp_age: timedelta = timedelta(days=1)
-    age_without_next_update: timedelta = timedelta(hours=1)
+    age_without_next_update: timedelta = timedelta(minutes=25)
     #: An answer that names no nextUpdate says that there is always a newer one (RFC 6960, 4.2.2.1): this old it is a
     #: replay.
     oldest_without_next_update: timedelta = timedelta(days=1)

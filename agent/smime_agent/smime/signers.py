@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from smime_agent import cms
 from smime_agent.algorithms import KeyKind
 from smime_agent.smime.verification import Signer
+from smime_agent.trust.requirements import weaknesses
 from smime_agent.verdict import Code, Reason, UntrustworthyError
 from smime_agent.x509 import InvalidCertificateError, certificate_of
 
@@ -116,7 +117,12 @@ class SignerCheck:
             notes.append(Reason(Code.SIGNING_TIME_MISSING, "the signer does not say when it was signed"))
         if checked.countersignatures:
             notes.append(Reason(Code.COUNTERSIGNED, "the signature is countersigned; that was not checked"))
-        reasons = [*checked.weaknesses, *path.reasons, *self._times(certificate, checked.claimed_at)]
+        weak = (
+            weaknesses(path.chain) if path.anchor is not None else ()
+        )  # --legacy lets them pass, and they never make it trusted
+        reasons = dict.fromkeys(
+            [*checked.weaknesses, *path.reasons, *weak, *self._times(certificate, checked.claimed_at)]
+        )
         return Signer(
             certificate,
             str(info.sid),
@@ -126,6 +132,7 @@ class SignerCheck:
             is_weak=bool(checked.weaknesses),
             chain=path.chain,
             revocation=path.revocation.value,
+            policies=path.policies,
             reasons=tuple(reasons),
             notes=tuple(notes),
         )
@@ -134,10 +141,10 @@ class SignerCheck:
         """The signingTime is only a claim: it makes nothing good, but it can show that something is wrong."""
         if claimed is None:
             return
-        if claimed > self.now + CLOCK_TOLERANCE:
+        if claimed - self.now > CLOCK_TOLERANCE:
             text = f"it says that it was signed at {claimed:%Y-%m-%d %H:%M %Z}, which is yet to come"
             yield Reason(Code.SIGNING_TIME_IN_FUTURE, text)
-        if not self.in_retrospect and claimed < certificate.not_before - CLOCK_TOLERANCE:
+        if not self.in_retrospect and certificate.not_before - claimed > CLOCK_TOLERANCE:
             text = f"it says that it was signed at {claimed:%Y-%m-%d %H:%M %Z}, before its certificate was valid"
             yield Reason(Code.SIGNING_TIME_TOO_EARLY, text)
 

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from smime_agent.verdict import Verdict
+from smime_agent.x509 import Validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +32,8 @@ class Signer:
 
     ``certificate`` is none when it is not there; ``named`` says then whom the signature names. ``algorithm`` is empty
     where the signature was not looked at. ``is_valid`` says that the key did sign the content, by whatever algorithm.
-    ``chain`` begins with the certificate and ends with a trust anchor, or is empty.
+    ``chain`` begins with the certificate and ends with a trust anchor, or is empty; ``policies`` are those that hold
+    for all of it.
     """
 
     certificate: Certificate | None
@@ -42,8 +44,19 @@ class Signer:
     is_weak: bool = False
     chain: tuple[Certificate, ...] = ()
     revocation: str = "not-checked"
+    policies: frozenset[str] = frozenset()
     reasons: tuple[Reason, ...] = ()
     notes: tuple[Reason, ...] = ()
+
+    @property
+    def validation(self) -> str:
+        """What the CA checked: ``mailbox``, ``organization``, ``sponsor``, ``individual``; else ``unknown``.
+
+        It is what the policies of the whole path say, if the path is trusted.
+        """
+        if self.certificate is None or not self.is_valid or self.verdict is not Verdict.TRUSTED:
+            return "unknown"
+        return Validation.of(self.policies).value
 
     @property
     def verdict(self) -> Verdict:

@@ -7,6 +7,7 @@ directly inside the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -38,6 +39,7 @@ _OTHER_TYPES: Final = {
 }
 
 
+_OTHER_CONTENT: Final = frozenset({Code.DIGEST_MISMATCH, Code.SIGNATURE_MISMATCH})
 _BARE: Final = "cms"  # the form of CMS that no mail is around
 _Octets = Callable[[], Iterator[bytes]]
 
@@ -65,7 +67,7 @@ def verify(source: Source, check: SignerCheck, resources: ExitStack, expected: E
         if form is Form.MAIL:
             mail = mime.read_mail(source)
             claims = mime.read_claims(mail.fields)
-            opened.envelope(mail)
+            opened.envelope(mail, expected.content)
         else:
             opened.bare(_binary(source, form, resources), expected.content)
     except UntrustworthyError as error:
@@ -82,15 +84,19 @@ class _Opened:
         self.layers: list[Layer] = []
         self.reasons: list[Reason] = []
         self.notes: list[Reason] = []
+        self.payload: Part | None = None
 
-    def envelope(self, mail: Part) -> None:
+    def envelope(self, mail: Part, beside: Source | None) -> None:
         """All layers of the Cryptographic Envelope, then a look at what is in it."""
+        if beside is not None:  # else an old mail of somebody would pass for a signature over any file
+            raise UntrustworthyError(Code.UNEXPECTED_CONTENT, "the mail has a content, and another was given")
         part: Part | None = mail
         while part is not None and (kind := mime.layer_of(part)) is not None:
             if len(self.layers) == LAYER_LIMIT:
                 raise UntrustworthyError(Code.LIMIT_EXCEEDED, f"the mail has more than {LAYER_LIMIT} layers")
             part = self._inside(part, kind)
         if part is not None:
+            self.payload = part if self.layers else None
             self._errant_layers(part)
 
     def _inside(self, part: Part, kind: LayerKind) -> Part | None:
@@ -177,7 +183,8 @@ class _Opened:
         for octets in readings:
             signers = tuple(self._check.all(signed_data, octets))
             found.append((signers, octets))
-            if not any(reason.code is Code.DIGEST_MISMATCH for signer in signers for reason in signer.reasons):
+            # Without signed attributes another content is another signature.
+            if not any(reason.code in _OTHER_CONTENT for signer in signers for reason in signer.reasons):
                 return signers, octets
         return found[0]
 
@@ -231,6 +238,7 @@ def _judged(opened: _Opened, claims: Claims | None, expected: Expected) -> Verif
     if signed and layers[0].type is LayerType.SIGNED:
         reasons += _identity(signed[0], claims, expected)
         notes += _other_signers(signed, claims, expected)
+        reasons += _protected_sender(opened.payload, signed[0])
         if claims is None and expected.sender is None:
             notes.append(Reason(Code.NO_SENDER, "nobody says who sent it, so the signer was compared with nobody"))
     senders = () if claims is None else tuple(mailbox.address or mailbox.raw for mailbox in claims.senders)
@@ -258,6 +266,20 @@ def _identity(outermost: Layer, claims: Claims | None, expected: Expected) -> It
         yield from check_date(claims, (signer.claimed_at for signer in outermost.signers))
     elif expected.sender is not None:
         yield from check_covered([expected.sender], certificates)
+
+
+def _protected_sender(payload: Part | None, outermost: Layer) -> Iterator[Reason]:
+    """RFC 9788: a program that knows header protection shows the From inside, which must be the signer's too."""
+    certificates = [signer.certificate for signer in outermost.signers if signer.certificate is not None]
+    if payload is None or not certificates:
+        return
+    fields, kind = payload.fields, payload.kind
+    if kind.value == b"message/rfc822" and kind.parameters.get(b"forwarded", b"").lower() == b"no":  # RFC 8551, 3.1
+        with suppress(UntrustworthyError):
+            fields = mime.read_part(payload.source, payload.body, payload.end).fields
+    inside = mime.read_claims(fields)
+    if inside.from_fields:
+        yield from check_identity(inside, certificates)
 
 
 def _other_signers(signed: list[Layer], claims: Claims | None, expected: Expected) -> Iterator[Reason]:

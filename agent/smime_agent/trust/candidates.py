@@ -140,7 +140,7 @@ class Search:
 def by_name(anchors: Iterable[Anchor]) -> dict[object, list[Anchor]]:
     """Anchors by the subjects of their certificates; one that cannot be read vouches for nobody."""
     found: dict[object, list[Anchor]] = {}
-    for anchor in anchors:
+    for anchor in {anchor.certificate.encoded: anchor for anchor in reversed(tuple(anchors))}.values():
         try:
             subject = names(anchor.certificate.encoded).subject
         except ValueError:

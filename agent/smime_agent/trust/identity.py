@@ -79,7 +79,12 @@ def not_covered(what: str, address: str, certificates: Sequence[Certificate], co
 def check_date(claims: Claims, claimed_at: Iterable[datetime | None]) -> Iterator[Reason]:
     """A reason when the mail says that it was written after it was signed: an old one that is sent again."""
     times = [time for time in claimed_at if time is not None]
-    if claims.date is not None and times and claims.date > max(times) + DATE_TOLERANCE:
+    if times and claims.date_fields > 1:
+        text = f"the mail has {claims.date_fields} Date fields, and programs show different ones"
+        yield Reason(Code.DATE_MISMATCH, text)
+    elif times and claims.date_fields and claims.date is None:
+        yield Reason(Code.DATE_MISMATCH, "the Date of the mail cannot be read, and not compared with the signing time")
+    elif claims.date is not None and times and claims.date - max(times) > DATE_TOLERANCE:
         signed = f"{max(times):%Y-%m-%d %H:%M %Z}"
         text = f"the mail is dated {claims.date:%Y-%m-%d %H:%M %Z}, and was signed before, at {signed}"
         yield Reason(Code.DATE_MISMATCH, text)

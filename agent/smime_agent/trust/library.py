@@ -62,8 +62,10 @@ def path_of(chain: Sequence[Certificate]) -> Any:  # noqa: ANN401 - the library 
     return ValidationPath(CertTrustAnchor(own[0]), own[1:-1], leaf)
 
 
-def validate(chain: Sequence[Certificate], at: datetime, policies: PolicyInputs) -> None:
-    """Validate a path as RFC 5280, 6.1 says, leaving out revocation and the strength of algorithms.
+def validate(chain: Sequence[Certificate], at: datetime, policies: PolicyInputs) -> frozenset[str]:
+    """The policies for which a path is valid as RFC 5280, 6.1 says, leaving out revocation and weak algorithms.
+
+    They are dotted, or ``any_policy``.
 
     Raises:
         PathValidationError: the library's, whatever is wrong; or anything else that a stranger can provoke.
@@ -81,6 +83,7 @@ def validate(chain: Sequence[Certificate], at: datetime, policies: PolicyInputs)
     checker = SignatureChecker(weak_digests=True)
     context = _context(path, at, CertRevTrustPolicy(NO_REVOCATION), checker, algorithms=_every_algorithm())
     run(async_validate_path(context, path, parameters))
+    return frozenset(policy.user_domain_policy_id for policy in path.qualified_policies() or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +112,36 @@ def ask_crls(data: RevocationData, place: int, lists: Iterable[Any], *, dated: b
     from pyhanko_certvalidator.revinfo.archival import CRLContainer
     from pyhanko_certvalidator.revinfo.validate_crl import verify_crl
 
-    containers = [CRLContainer(one) for one in lists]
+    containers = [CRLContainer(one) for one in _with_their_deltas(lists)]
     # A base CRL that says where deltas are is good enough without (RFC 5280, 6.3.3: use-deltas), unless we have one.
     deltas = any(container.crl_data.delta_crl_indicator_value is not None for container in containers)
     context = _revocation_context(data, place, containers, [], dated=dated)
     certificate = data.path[place]
     run(verify_crl(certificate, data.path, context, use_deltas=deltas, proc_state=_state(data.path, place)))
+
+
+def _with_their_deltas(lists: Iterable[Any]) -> list[Any]:
+    """CRLs, with those delta CRLs that change what one of them says (RFC 5280, 5.2.4 and 6.3.3 (c))."""
+    lists = list(lists)
+    complete = [one for one in lists if one.delta_crl_indicator_value is None]
+
+    def number(one: Any) -> int:  # noqa: ANN401 - asn1crypto has no types
+        return -1 if one.crl_number_value is None else int(one.crl_number_value.native)
+
+    def scope(one: Any) -> tuple[object, ...]:  # noqa: ANN401 - the same
+        idp = one.issuing_distribution_point_value
+        return one.issuer.hashable, one.authority_key_identifier, None if idp is None else idp.dump()
+
+    deltas = [
+        one
+        for one in lists
+        if one.delta_crl_indicator_value is not None
+        and any(
+            scope(one) == scope(base) and (number(base) < 0 or number(one) < 0 or number(base) < number(one))
+            for base in complete
+        )
+    ]
+    return complete + deltas
 
 
 def ask_responses(

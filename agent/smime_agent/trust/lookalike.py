@@ -15,12 +15,15 @@ _PAIRS: Final = (
     "աw օo հh ոn սu ցg քf "  # noqa: RUF001
     "ıi ȷj ɑa ʟl ᴠv ꜱs ɩi "  # noqa: RUF001
 )
+_LONGEST: Final = 320  # characters, RFC 5321, 4.5.3.1
 _SKELETON: Final = str.maketrans({pair[0]: pair[1] for pair in _PAIRS.split()} | {"0": "o", "1": "l", "I": "l"})
 
 
 @lru_cache(maxsize=256)
 def skeleton(address: str) -> str:
     """What is left of an address when letters that look alike are made one: equal for two that a person confuses."""
+    if len(address) > _LONGEST:  # to normalise it takes quadratic time
+        return address
     local, _, domain = address.rpartition("@")
     with suppress(UnicodeError):  # an A-label is shown as its letters; what is no IDN stays as it stands
         domain = domain.encode("ascii").decode("idna")

@@ -89,12 +89,21 @@ def names(certificate: bytes) -> Names:
     return Names(certificate[issuer.start : issuer.end], certificate[subject.start : subject.end])
 
 
-@lru_cache(maxsize=4096)
-def name_key(name: bytes) -> tuple[frozenset[tuple[bytes, str | bytes]], ...] | bytes:
+_LONGEST_NAME = 4096  # octets; longer names are compared as they stand
+_LONGEST_TEXT = 256  # characters, of which RFC 5280, appendix A.1 permits 64 to 128
+NameKey = tuple[frozenset[tuple[bytes, str | bytes]], ...] | bytes
+
+
+def name_key(name: bytes) -> NameKey:
     """What two spellings of one distinguished name have in common: no case, no extra spaces (RFC 5280, 7.1).
 
     It is for looking names up; whether a certificate names its issuer rightly is judged again by the path validator.
     """
+    return _name_key(name) if len(name) <= _LONGEST_NAME else name
+
+
+@lru_cache(maxsize=4096)
+def _name_key(name: bytes) -> NameKey:
     try:
         outer = whole(name)
         return tuple(
@@ -112,5 +121,10 @@ def _attribute(name: bytes, attribute: Element) -> tuple[bytes, str | bytes]:
     charset = _CHARSETS.get(value.tag)
     if charset is None:
         return name[kind.contents : kind.end], octets
-    text = unicodedata.normalize("NFKC", octets.decode(charset)).casefold()
+    text = octets.decode(charset)
+    if not text.isascii():
+        if len(text) > _LONGEST_TEXT:  # sorting the marks of a letter takes quadratic time, and a letter may become 18
+            return name[kind.contents : kind.end], octets
+        text = unicodedata.normalize("NFKC", text)
+    text = text.casefold()
     return name[kind.contents : kind.end], " ".join(text.split())

@@ -36,6 +36,7 @@ MAXIMUM_GATHERED = 3  # paths for which revocation data is gathered
 MAXIMUM_REMEMBERED = 1024
 LONG = 1 << 16  # octets from which a CRL is called long
 MAXIMUM_KEPT = 64 << 20  # octets of long CRLs that are kept to be known again
+_ANY_POLICY = "any_policy"
 _OF_USAGE = frozenset({Code.KEY_USAGE, Code.EXTENDED_KEY_USAGE})
 #: What may be wrong with a path that one can still ask about revocation, with what is at hand.
 _ASKED_ALL_THE_SAME = _OF_USAGE | {Code.EXPIRED, Code.NOT_YET_VALID, Code.ISSUER_EXPIRED}
@@ -55,7 +56,8 @@ class PathResult:
     """What came out. No reasons: the certificate is trusted.
 
     ``chain`` is the best path there was, leaf first and anchor last, also when it is not valid. Where no anchor was
-    reached, it ends with the last certificate that was found.
+    reached, it ends with the last certificate that was found. ``policies`` hold for the whole path; those of a
+    certificate that is an anchor itself are its own.
     """
 
     chain: tuple[Certificate, ...]
@@ -63,12 +65,14 @@ class PathResult:
     notes: tuple[Reason, ...] = ()
     revocation: RevocationStatus = RevocationStatus.NOT_CHECKED
     anchor: Anchor | None = None
+    policies: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class TrustPolicy:
     """Whom to believe, when, and how much to ask.
 
+    ``in_retrospect``: ``at`` is another time than now, and a later revocation does not count.
     ``weak_digests`` lets MD5, SHA-1, DSA and short keys pass in certificates and revocation data: for archives.
     """
 
@@ -76,6 +80,7 @@ class TrustPolicy:
     at: datetime
     revocation: RevocationMode = RevocationMode.PREFER
     weak_digests: bool = False
+    in_retrospect: bool = False
     policies: PolicyInputs = field(default_factory=PolicyInputs)
 
 
@@ -123,8 +128,9 @@ class PathValidator:
         for candidate in islice(search.paths(leaf), MAXIMUM_PATHS):
             result = self._judge(candidate, own)
             if candidate.anchor and {reason.code for reason in result.reasons} <= _ASKED_ALL_THE_SAME:
-                if gathered < MAXIMUM_GATHERED:
-                    result = self._with_revocation(result, pool, crls)
+                if gathered == MAXIMUM_GATHERED:
+                    break  # a path that nobody was asked about is none
+                result = self._with_revocation(result, pool, crls)
                 gathered += 1
             if best is None or _rank(result) < _rank(best):
                 best = result
@@ -148,26 +154,31 @@ class PathValidator:
                 f"what {anchor.certificate.name} issued after {anchor.distrust_after:%Y-%m-%d} is not believed any more"
             )
             reasons.append(Reason(Code.UNKNOWN_ISSUER, text))
+        policies = leaf.policies
         if len(chain) > 1 and {reason.code for reason in reasons} <= _OF_USAGE:
-            reasons.extend(self._by_library(chain))
-        return PathResult(chain, tuple(dict.fromkeys(reasons)), anchor=anchor)
+            others, policies = self._by_library(chain)
+            reasons.extend(others)
+        return PathResult(chain, tuple(dict.fromkeys(reasons)), anchor=anchor, policies=policies)
 
-    def _by_library(self, chain: tuple[Certificate, ...]) -> list[Reason]:
-        """What pyhanko-certvalidator has against a path in which nothing else is wrong. It has the last word."""
+    def _by_library(self, chain: tuple[Certificate, ...]) -> tuple[list[Reason], frozenset[str]]:
+        """What pyhanko-certvalidator has against a path in which nothing else is wrong, and the policies that hold.
+
+        It has the last word.
+        """
         from pyhanko_certvalidator.errors import PathValidationError
 
         from smime_agent.trust import library
 
         try:
-            library.validate(chain, self.policy.at, self.policy.policies)
+            valid = library.validate(chain, self.policy.at, self.policy.policies)
         except PathValidationError as error:
             if self.policy.policies.require_explicit or _speaks_of_policies(chain):
                 text = f"no certificate policy holds for the whole path of {chain[0].name}"
-                return [Reason(Code.CERTIFICATE_POLICY, text)]
-            return [Reason(Code.PATH_INVALID, f"the path of {chain[0].name} is not valid ({error})")]
+                return [Reason(Code.CERTIFICATE_POLICY, text)], frozenset()
+            return [Reason(Code.PATH_INVALID, f"the path of {chain[0].name} is not valid ({error})")], frozenset()
         except Exception as error:  # noqa: BLE001 - the library lets anything out on what strangers send
-            return [_unreadable(chain[0], error)]
-        return []
+            return [_unreadable(chain[0], error)], frozenset()
+        return [], chain[0].policies & valid if valid != {_ANY_POLICY} else chain[0].policies
 
     def _with_revocation(self, result: PathResult, pool: Pool, crls: tuple[bytes, ...]) -> PathResult:
         """The same path with what is known about revocation.
@@ -188,7 +199,7 @@ class PathValidator:
             evidence = Evidence((*self._crls, *crls))
             if self._source and (not result.reasons or isinstance(self._source, GivenEvidence)):
                 found = self._source.gather(result.chain, self.policy.at)
-                evidence = Evidence((*evidence.crls, *found.crls), found.ocsp_responses, found.problems)
+                evidence = Evidence((*found.crls, *evidence.crls), found.ocsp_responses, found.problems)
             findings = self._looked_up(result, evidence, pool)
         return _concluded(
             result, findings, evidence.problems, required=self.policy.revocation is RevocationMode.REQUIRE
@@ -197,7 +208,7 @@ class PathValidator:
     def _looked_up(self, result: PathResult, evidence: Evidence, pool: Pool) -> list[Finding]:
         from smime_agent.trust.status import look_up
 
-        return look_up(result.chain, evidence, pool, self.policy.at, weak_digests=self.policy.weak_digests)
+        return look_up(result.chain, evidence, pool, self.policy)
 
 
 def _concluded(result: PathResult, findings: list[Finding], problems: tuple[str, ...], *, required: bool) -> PathResult:

@@ -59,13 +59,14 @@ def of_path(chain: Sequence[Certificate], at: datetime, *, weak_digests: bool) -
     for certificate in chain[:-1] if len(chain) > 1 else chain:
         yield from _damaged(certificate)
     if not weak_digests:
-        yield from _weak(chain)
+        yield from weaknesses(chain)
     for issuer in chain[1:]:
         if at > issuer.not_after:
             text = f"the certificate of {issuer.name}, an issuer, expired on {issuer.not_after:%Y-%m-%d}"
             yield Reason(Code.ISSUER_EXPIRED, text)
     for issuer in chain[1:-1]:
         yield from _of_issuer(issuer, at)
+    yield from _not_for_mail(chain[1:])
     yield from _path_length(chain)
     forbidden = forbidden_name(chain)
     if forbidden:
@@ -90,6 +91,18 @@ def _is_for_mail(certificate: Certificate) -> bool:
     return certificate.extended_key_usage is None or bool(certificate.extended_key_usage & _MAIL_PURPOSES)
 
 
+def _not_for_mail(issuers: Sequence[Certificate]) -> Iterator[Reason]:
+    """CAs, the anchor too, that say that they are for something else.
+
+    Not asked for by RFC 5280, and by Mozilla's policy, NSS and OpenSSL: a CA for servers must not make certificates
+    for mail.
+    """
+    for issuer in issuers:
+        if not _is_for_mail(issuer):
+            text = f"{issuer.name} is not a CA for mail: its extended key usage says what it issues certificates for"
+            yield Reason(Code.EXTENDED_KEY_USAGE, text)
+
+
 def _of_issuer(issuer: Certificate, at: datetime) -> Iterator[Reason]:
     """What stands against a CA certificate between leaf and anchor."""
     if at < issuer.not_before:
@@ -99,13 +112,9 @@ def _of_issuer(issuer: Certificate, at: datetime) -> Iterator[Reason]:
         yield Reason(Code.ISSUER_NOT_CA, f"the certificate of {issuer.name} is not that of a CA, and issued another")
     elif issuer.key_usage is not None and "key_cert_sign" not in issuer.key_usage:  # RFC 5280, 6.1.4 (n)
         yield Reason(Code.ISSUER_NOT_CA, f"the key usage of {issuer.name} does not let it issue certificates")
-    # Not asked for by RFC 5280, and by Mozilla's policy and NSS: a CA for servers must not make certificates for mail.
-    if not _is_for_mail(issuer):
-        text = f"{issuer.name} is not a CA for mail: its extended key usage says what it issues certificates for"
-        yield Reason(Code.EXTENDED_KEY_USAGE, text)
 
 
-def _weak(chain: Sequence[Certificate]) -> Iterator[Reason]:
+def weaknesses(chain: Sequence[Certificate]) -> Iterator[Reason]:
     """Signatures below the anchor with a digest that collides; keys, the anchor's too, that are too weak."""
     for certificate in chain[:-1]:
         digest = digest_name(parsed(certificate.encoded)["signature_algorithm"])
@@ -126,6 +135,9 @@ def _weak_key(certificate: Certificate) -> Iterator[Reason]:
         bits = certificate.key_algorithm.bits
         yield Reason(Code.WEAK_KEY, f"the key of {certificate.name} is an RSA key of {bits} bits, which is too short")
     elif kind is KeyKind.EC and certificate.key_algorithm.curve is None:
+        if key["algorithm"]["parameters"].name != "named":  # RFC 5480, 2.1.1; CVE-2020-0601
+            yield Reason(Code.WEAK_KEY, f"the key of {certificate.name} is on a curve of its own, without a name")
+            return
         try:
             bits = int(key.bit_size)
         except (ValueError, KeyError, TypeError):  # a curve that asn1crypto does not know, such as brainpool
@@ -155,9 +167,9 @@ def _damaged(certificate: Certificate) -> Iterator[Reason]:
 def _path_length(chain: Sequence[Certificate]) -> Iterator[Reason]:
     """RFC 5280, 6.1.4 (l) and (m)."""
     left = len(chain)
-    for issuer in reversed(chain[1:-1]):
+    for issuer in reversed(chain[1:]):
         own = parsed(issuer.encoded)
-        if not own.self_issued:
+        if issuer is not chain[-1] and not own.self_issued:
             if left <= 0:
                 text = f"{issuer.name} must not stand here: an issuer above it allows a shorter path only"
                 yield Reason(Code.PATH_LENGTH, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,29 +24,7 @@ def unread(encoded: bytes) -> Any:  # noqa: ANN401 - asn1crypto has no types
     """The same, whose signature is to be verified: of one that was looked at, asn1crypto may write other octets."""
     from asn1crypto import x509
 
-    _compare_all_names()
     return x509.Certificate.load(encoded, strict=True)
-
-
-@lru_cache(maxsize=1)
-def _compare_all_names() -> None:
-    """Let asn1crypto compare names that it refuses: a Hebrew word with a number, an emoji.
-
-    RFC 4518, 2.4 and 2.5: what Unicode 3.2 had not assigned is a letter today, and characters that only order text are
-    ignored. The CRL of a CA with such a name would not be found else, and a revoked certificate would pass. The method
-    is its own, for the whole class; what it could prepare before it still prepares in the same way.
-    """
-    from asn1crypto import x509
-
-    prepared = x509.NameTypeAndValue._ldap_string_prep  # noqa: SLF001 - there is no other place for it
-
-    def prepare(self: object, text: str) -> str:
-        try:
-            return str(prepared(self, text))
-        except (ValueError, IndexError):
-            return f" {unicodedata.normalize('NFKC', text.casefold())} "
-
-    x509.NameTypeAndValue._ldap_string_prep = prepare  # noqa: SLF001 - the same
 
 
 def digest_name(signature_algorithm: Any) -> str | None:  # noqa: ANN401 - the same

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from smime_agent.trust.candidates import Pool
     from smime_agent.trust.evidence import Evidence
+    from smime_agent.trust.path import TrustPolicy
 
 MAXIMUM_LISTS = 200
 MAXIMUM_POINTS = 50  # distribution points of a certificate, and CRL issuers of each
@@ -39,6 +40,7 @@ _IDENTIFIER_DIGESTS = ("sha1", "sha256")  # no others are in use, and the librar
 _BASIC, _SUCCESSFUL = "1.3.6.1.5.5.7.48.1.1", b"\x0a\x01\x00"
 #: Reasons after which nothing that the key ever did is to be believed, whatever the date says (RFC 5280, 5.3.1).
 _COMPROMISED = frozenset({"key_compromise", "ca_compromise", "aa_compromise"})
+_TAKEN_BACK = frozenset({"certificate_hold", "remove_from_crl"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,10 @@ class Finding:
 class _Matter:
     """The evidence as far as it concerns one path, sorted and checked for who signed it."""
 
-    def __init__(self, chain: Sequence[Certificate], at: datetime, *, weak_digests: bool) -> None:
+    def __init__(self, chain: Sequence[Certificate], policy: TrustPolicy) -> None:
         self.chain = chain
-        self.at = at
-        self.checker = SignatureChecker(weak_digests=weak_digests)
+        self.policy = policy
+        self.checker = SignatureChecker(weak_digests=policy.weak_digests)
         for issuer, certificate in pairwise(reversed(chain)):
             self.checker.inherits(parsed(certificate.encoded).public_key, parsed(issuer.encoded).public_key)
         #: Certificates of CRL issuers and responders beside the path, each signed by a CA of the path.
@@ -140,17 +142,15 @@ class _Matter:
         return found
 
 
-def look_up(
-    chain: Sequence[Certificate], evidence: Evidence, pool: Pool, at: datetime, *, weak_digests: bool
-) -> list[Finding]:
+def look_up(chain: Sequence[Certificate], evidence: Evidence, pool: Pool, policy: TrustPolicy) -> list[Finding]:
     """What is known of each certificate but the anchor's, from the top down; nothing below one that is revoked."""
-    matter = _Matter(chain, at, weak_digests=weak_digests)
+    matter = _Matter(chain, policy)
     for encoded in islice(evidence.ocsp_responses, MAXIMUM_RESPONSES):
         with suppress(*GARBAGE):
             matter.take_response(encoded)
     _take_lists(matter, evidence.crls, pool)
     others = tuple(unread(encoded) for encoded in matter.others)
-    data = library.RevocationData(library.path_of(chain), others, matter.checker, at, weak_digests)
+    data = library.RevocationData(library.path_of(chain), others, matter.checker, policy.at, policy.weak_digests)
     findings: list[Finding] = []
     for place in range(1, len(chain)):
         findings.append(_about(matter, data, place))
@@ -188,15 +188,46 @@ def _about(matter: _Matter, data: library.RevocationData, place: int) -> Finding
     answers: list[Finding] = []
     if responses:
         ask = partial(library.ask_responses, data, place, responses, all_lists)
-        answers.append(_answer(certificate, matter.at, ask))
+        answers.append(_answer(certificate, matter.policy, ask))
     if lists:
-        answers.append(_answer(certificate, matter.at, partial(library.ask_crls, data, place, all_lists)))
+        answers.append(_answer(certificate, matter.policy, partial(library.ask_crls, data, place, all_lists)))
+    if not any(answer.since is not None for answer in answers):
+        answers.extend(_listed(certificate, lists, matter.policy))
     revoked = [answer for answer in answers if answer.since is not None]
     good = [answer for answer in answers if answer.good]
     return next(iter(revoked + good + answers), Finding(certificate, why="no CRL or OCSP response is about it"))
 
 
-def _answer(certificate: Certificate, at: datetime, ask: Callable[..., None]) -> Finding:
+def _listed(certificate: Certificate, lists: Sequence[Any], policy: TrustPolicy) -> Iterator[Finding]:
+    """Whether its issuer ever listed it as revoked: a CRL that is out of date is right in that (RFC 5280, 3.3).
+
+    Only what cannot be taken back, and only of CRLs that are about certificates of their own issuer.
+    """
+    for one in lists:
+        with suppress(*GARBAGE):
+            scope = one.issuing_distribution_point_value
+            indirect = scope is not None and scope["indirect_crl"].native
+            if indirect or name_key(one.issuer.dump()) != name_key(certificate.issuer_encoded):
+                continue
+            for entry in one["tbs_cert_list"]["revoked_certificates"] or ():
+                if entry["user_certificate"].native != certificate.serial_number:
+                    continue
+                reason = _reason_of(entry)
+                since = entry["revocation_date"].native
+                if reason not in _TAKEN_BACK and (not policy.in_retrospect or since <= policy.at):
+                    yield Finding(certificate, since=since, reason=reason.replace("_", " "))
+
+
+def _reason_of(entry: Any) -> str:  # noqa: ANN401 - asn1crypto has no types
+    """The reason of an entry by its name; one that is not known counts like the others (RFC 5280, 5.3)."""
+    try:
+        value = entry.crl_reason_value
+        return "unspecified" if value is None else str(value.native)
+    except GARBAGE:
+        return "unspecified"
+
+
+def _answer(certificate: Certificate, policy: TrustPolicy, ask: Callable[..., None]) -> Finding:
     """What the library says, in our terms."""
     from pyhanko_certvalidator.errors import RevokedError
 
@@ -206,7 +237,7 @@ def _answer(certificate: Certificate, at: datetime, ask: Callable[..., None]) ->
             ask(dated=dated)
         except RevokedError as error:
             reason = str(error.reason.native)
-            if error.revocation_dt <= at or reason in _COMPROMISED:
+            if not policy.in_retrospect or error.revocation_dt <= policy.at or reason in _COMPROMISED:
                 return Finding(certificate, since=error.revocation_dt, reason=reason.replace("_", " "))
             later = True  # and something earlier may be among the rest, which is asked next
         except Exception as error:  # noqa: BLE001 - the library lets anything out on what strangers send
