@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from smime_agent.api import verifying
 from smime_agent.tokens import roots
 from tests.support.mails import MAIL, mail
 
@@ -318,3 +319,70 @@ def test_a_file_that_is_absent_is_named(command: Command, tmp_path: Path, option
 def test_several_from_addresses_must_all_be_covered(command: Command, root: Path, alice: SoftToken) -> None:
     message = sign(command, alice, mail("alice@example.org, bob@example.org"))
     assert codes(verified(command, root, message=message)) == ["from-mismatch"]
+
+
+# What an attacker tried
+
+
+def test_a_mail_is_no_signature_over_a_file(command: Command, root: Path, signed: bytes, tmp_path: Path) -> None:
+    (tmp_path / "contract").write_bytes(b"I owe you everything.")
+    value = verified(command, root, "--content", tmp_path / "contract", message=signed)
+    assert codes(value) == ["unexpected-content"]
+
+
+@pytest.mark.parametrize("option", ["--ca-file", "--crl"])
+def test_no_file_that_was_named_is_overwritten(
+    command: Command, root: Path, signed: bytes, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "mail").write_bytes(signed)
+    done = command("verify", option, root, tmp_path / "mail", "-o", root)
+    assert done.code == USAGE
+    assert b"BEGIN CERTIFICATE" in root.read_bytes()
+
+
+@pytest.mark.parametrize("address", ["", "x", "Alice <alice@example.org>", "a b@example.org", "alice@"])
+def test_who_should_have_signed_is_an_address(command: Command, root: Path, address: str) -> None:
+    assert verify(command, root, "--from", address, message=MAIL).code == USAGE
+
+
+@pytest.mark.parametrize("name", ["verify", "sign"])
+def test_an_unset_variable_is_not_the_current_folder(command: Command, name: str) -> None:
+    assert command(name, "").code == USAGE
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "0001-01-01T00:00:00+23:00",
+        "9999-12-31T23:59:59-10:00",
+        "9999-12-31T23:59:59Z",
+        "20261124T000000Z",
+        "2026-W01-1T00:00:00Z",
+        "2026-01-01T00:00Z",
+    ],
+)
+def test_a_time_that_cannot_be_reckoned_with_is_refused(command: Command, root: Path, time: str) -> None:
+    assert verify(command, root, "--at", time, message=MAIL).code == USAGE
+
+
+def test_a_ca_file_without_an_end_is_refused(command: Command) -> None:
+    done = command("verify", "--ca-file", "/dev/zero", stdin=MAIL)
+    assert (done.code, "larger than any" in done.err) == (USAGE, True)
+
+
+def test_a_bug_in_one_message_does_not_keep_the_others_from_being_verified(
+    command: Command, root: Path, signed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1", "2"):
+        (tmp_path / name).write_bytes(signed)
+    honest = verifying.verify
+    broken = iter((True, False))
+
+    def verify_or_break(*arguments: Any) -> Any:  # noqa: ANN401 - those of the road
+        if next(broken):
+            raise ZeroDivisionError
+        return honest(*arguments)
+
+    monkeypatch.setattr(verifying, "verify", verify_or_break)
+    done = verify(command, root, "--json", tmp_path / "1", tmp_path / "2")
+    assert (done.code, "this is a bug" in done.err, json.loads(done.out)["verdict"]) == (1, True, "trusted")

@@ -46,7 +46,8 @@ class Oracle:
                 for signed in self._signed(data, Verdict.TRUSTED):
                     self._facts.setdefault(signed, set()).update(_senders(data))
             # Who signs for another is to be trusted when speaking for himself.
-            for signed, addresses in self._signed(data, Verdict.MISMATCH).items():
+            mismatched = self._signed(data, Verdict.MISMATCH)
+            for signed, addresses in mismatched.items() if len(mismatched) == 1 else ():
                 self._facts.setdefault(signed, set()).update(addresses)
 
     def __call__(self, data: bytes) -> None:

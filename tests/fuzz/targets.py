@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _DECOMPRESSED: Final = 1 << 20
 _LOOKED_INTO: Final = 20
+_PLAIN: Final = frozenset({b"7bit", b"8bit", b"binary"})
 
 
 @dataclass(frozen=True)
@@ -253,11 +254,10 @@ def _look_into(data: bytes, mail: Part) -> None:
     assert isinstance(theirs, list), "another reader sees no multipart"
     assert len(theirs) == 2, "another reader sees another number of parts"
     lone = b"\r" in canonical.replace(b"\r\n", b"")  # another reader ends a line there; it was signed like that
-    if content.separated and not lone and not content.kind.value.startswith((b"multipart/", b"message/")):
-        # Octets that are no ASCII are decoded by a charset there, and are compared by their number alone.
-        payload = str(theirs[0].get_payload()).encode("ascii", "replace")
-        ours = b"".join(content.raw(header=False)).decode("ascii", "replace").encode("ascii", "replace")
-        assert payload.split() == ours.split(), "another reader sees another content"
+    plain = content.encoding in _PLAIN and not content.kind.value.startswith((b"multipart/", b"message/"))
+    if content.separated and plain and not lone:
+        payload = theirs[0].get_payload(decode=True)
+        assert payload.split() == b"".join(content.raw(header=False)).split(), "another reader sees another content"
 
 
 def read_sender(data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ import pytest
 from smime_agent.api.verifying import Verifier, VerifyOptions
 from smime_agent.trust.evidence import RevocationMode
 from smime_agent.verdict import Verdict
-from tests.spoofs.certificates import rfc822
+from tests.spoofs.asn1 import oid, sequence, tlv
+from tests.spoofs.certificates import extension, name, rfc822
 from tests.spoofs.cms import SignerInfo, signed, usual
 from tests.spoofs.keys import ec_key
 from tests.spoofs.mime import ALICE, ENTITY, Clear, multipart, opaque, sent_by
-from tests.spoofs.workshop import Leaf, Workshop, pem
+from tests.spoofs.workshop import AUTHORITY, Leaf, Workshop, pem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,3 +129,60 @@ def test_nothing_can_be_read_of_what_was_changed(workshop: Workshop, verifier: V
     mail = workshop.clear(ALICE, workshop.alice).replace(b"invoice of today", b"invoice of Monday")
     with verifier.opened(mail) as found:
         assert found.signed_content() is None
+
+
+# What an attacker tried
+
+
+def test_dates_at_the_end_of_time_are_compared(workshop: Workshop, verifier: Verifier) -> None:
+    made = signed(workshop.alice, ENTITY)
+    info = SignerInfo(workshop.alice, usual(ENTITY, at="99991231235959Z"))
+    mail = sent_by(ALICE) + Clear(ENTITY, replace(made, signer_infos=(info,)).der).whole
+    assert "signing-time-in-future" in codes(verifier.verify(mail))
+
+
+def test_a_name_that_is_slow_to_normalise_is_not_normalised(workshop: Workshop, verifier: Verifier) -> None:
+    """The marks of one letter are sorted, which takes quadratic time."""
+    slow = name("\u0301" * 50_000 + "\u0327" * 50_000)
+    junk = workshop.leaf(Leaf((rfc822(ALICE),), slow)).certificate
+    made = signed(workshop.alice, ENTITY)
+    mail = sent_by(ALICE) + Clear(ENTITY, replace(made, certificates=(*made.certificates, junk)).der).whole
+    begun = time.process_time()
+    assert verifier.verify(mail).verdict is Verdict.TRUSTED
+    assert time.process_time() - begun < 2
+
+
+def test_an_object_identifier_that_is_slow_to_read_is_not_read(workshop: Workshop, verifier: Verifier) -> None:
+    slow = extension("2.5.29.37", sequence(tlv(0x06, b"\x55" + b"\xff" * 200_000 + b"\x01")))
+    strange = workshop.leaf(Leaf((rfc822(ALICE),), extra=(slow,), purpose=None))
+    begun = time.process_time()
+    assert codes(verifier.verify(workshop.clear(ALICE, strange))) == ["certificate-unreadable"]
+    assert time.process_time() - begun < 2
+
+
+def test_old_algorithms_in_a_path_are_not_trusted_for_an_archive_either(workshop: Workshop, tmp_path: Path) -> None:
+    root = tmp_path / "root.pem"
+    root.write_bytes(pem(workshop.root.certificate))
+    old = workshop.person(ALICE, digest="sha1")
+    options = VerifyOptions((root,), system_roots=False, revocation=RevocationMode.OFF, legacy=True)
+    found = Verifier(options).verify(workshop.clear(ALICE, old))
+    assert (found.verdict, codes(found)) == (Verdict.UNTRUSTED, ["weak-digest"])
+
+
+@pytest.mark.parametrize(
+    ("policies", "validation"), [(("1", "4"), "unknown"), (("4", "4"), "individual"), ((None, "4"), "unknown")]
+)
+def test_what_a_ca_validated_is_what_its_whole_path_may_say(
+    workshop: Workshop, verifier: Verifier, policies: tuple[str | None, str], validation: str
+) -> None:
+    ours, leafs = (f"2.23.140.1.5.{number}.3" if number else None for number in policies)
+    own = (certificate_policies(ours),) if ours else ()
+    authority = workshop.authority(f"CA with {policies}", extensions=(*AUTHORITY, *own))
+    leaf = Leaf((rfc822(ALICE),), extra=(certificate_policies(str(leafs)),))
+    found = verifier.verify(workshop.clear(ALICE, workshop.leaf(leaf, issuer=authority)))
+    assert (found.verdict, found.signers[0].validation) == (Verdict.TRUSTED, validation)
+
+
+def certificate_policies(*policies: str) -> bytes:
+    """RFC 5280, 4.2.1.4."""
+    return extension("2.5.29.32", sequence(*(sequence(oid(policy)) for policy in policies)))

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smime_agent.errors import FileError
+from smime_agent.errors import FileError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+
+
+def message_path(text: str) -> Path:
+    """A message that a command line names; an empty one is a shell's unset variable, not the folder one is in.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    if not text:
+        msg = "the name of a message is empty"
+        raise UsageError(msg)
+    return Path(text)
 
 
 def expanded(messages: Sequence[Path]) -> Iterator[Path]:

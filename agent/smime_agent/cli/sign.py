@@ -11,6 +11,7 @@ from smime_agent.algorithms import Digest, Padding
 from smime_agent.api import signing
 from smime_agent.api.signing import Format, SignOptions
 from smime_agent.cli import ui
+from smime_agent.cli.messages import message_path
 from smime_agent.cli.options import (
     Access,
     KeyOption,
@@ -29,7 +30,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def sign(
     messages: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[MESSAGE]...", help="Mails, or a folder of mails; standard input where there is none."),
+        typer.Argument(
+            parser=message_path,
+            metavar="[MESSAGE]...",
+            help="Mails, or a folder of mails; standard input where there is none.",
+        ),
     ] = None,
     token: TokenOption = None,
     key: KeyOption = None,

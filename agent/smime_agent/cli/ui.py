@@ -53,15 +53,19 @@ def note(*lines: str) -> None:
 
 
 def out(*lines: str) -> None:
-    """Lines of a result on standard output.
+    """Lines of a result on standard output, where a program that reads them has them at once.
 
     Raises:
-        FileError: it is closed.
+        FileError: it is closed, full, or nobody reads it any more.
     """
     if sys.stdout is None:
         msg = "standard output is closed, and the result would be lost"
         raise FileError(msg)
-    print("\n".join(map(printable, lines)))
+    try:
+        print("\n".join(map(printable, lines)), flush=True)
+    except OSError as error:
+        msg = f"cannot write to standard output: {error.strerror}"
+        raise FileError(msg) from error
 
 
 def json_line(schema: str, **values: Any) -> None:  # noqa: ANN401 - any JSON

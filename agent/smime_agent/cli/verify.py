@@ -11,7 +11,7 @@ import typer
 
 from smime_agent.api.verifying import Verifier, VerifyOptions
 from smime_agent.cli import ui
-from smime_agent.cli.messages import expanded
+from smime_agent.cli.messages import expanded, message_path
 from smime_agent.cli.verification import Task, tell_host, verify_many, verify_one
 from smime_agent.config import load_config
 from smime_agent.errors import UsageError
@@ -29,7 +29,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 MessagesArgument = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[MESSAGE]...", help="Mails or CMS objects, folders of them, Maildirs; else standard input."
+        parser=message_path,
+        metavar="[MESSAGE]...",
+        help="Mails or CMS objects, folders of them, Maildirs; else standard input.",
     ),
 ]
 ContentOption = Annotated[
