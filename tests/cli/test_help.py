@@ -107,7 +107,8 @@ def test_bash_accepts_its_completion_script(command: Command) -> None:
     ("words", "expected"),
     [
         ("smime-agent s", {"sign"}),
-        ("smime-agent ", {"sign", "token", "key", "cert", "doctor", "demo"}),
+        ("smime-agent ", {"sign", "verify", "inspect", "token", "key", "cert", "doctor", "demo"}),
+        ("smime-agent verify --revocation ", {"off", "prefer", "require"}),
         ("smime-agent token ", {"list", "info", "init", "pin"}),
         ("smime-agent cert e", {"export"}),
         ("smime-agent sign --op", {"--opaque"}),
