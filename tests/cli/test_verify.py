@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from smime_agent.api import verifying
+from smime_agent.api.verifying import Verifier
 from smime_agent.tokens import roots
 from tests.support.mails import MAIL, mail
 
@@ -375,14 +375,14 @@ def test_a_bug_in_one_message_does_not_keep_the_others_from_being_verified(
 ) -> None:
     for name in ("1", "2"):
         (tmp_path / name).write_bytes(signed)
-    honest = verifying.verify
+    honest = Verifier.verify
     broken = iter((True, False))
 
-    def verify_or_break(*arguments: Any) -> Any:  # noqa: ANN401 - those of the road
+    def verify_or_break(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - those of the method
         if next(broken):
             raise ZeroDivisionError
-        return honest(*arguments)
+        return honest(*arguments, **options)
 
-    monkeypatch.setattr(verifying, "verify", verify_or_break)
+    monkeypatch.setattr(Verifier, "verify", verify_or_break)
     done = verify(command, root, "--json", tmp_path / "1", tmp_path / "2")
     assert (done.code, "this is a bug" in done.err, json.loads(done.out)["verdict"]) == (1, True, "trusted")
