@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.fuzz.costs import clear
 from tests.fuzz.recorder import problem_of
 from tests.fuzz.targets import TARGETS
+from tests.spoofs.cms import SignedData, SignerInfo, usual
 from tests.spoofs.collection import WORKSHOP
-from tests.spoofs.mime import MALLORY
+from tests.spoofs.mime import ENTITY, MALLORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +21,9 @@ _SIGNED: Final = b"--=_signed\n\n--=_signed\nContent-Type: application/pkcs7-sig
 
 #: Signed by somebody whose address is in the second From alone.
 _MALLORY: Final = WORKSHOP.clear(MALLORY)
+_OBJECT: Final = SignedData((SignerInfo(WORKSHOP.mallory, usual(ENTITY)),), WORKSHOP.mallory.chain, ENTITY).der
+_PEM: Final = b"-----BEGIN CMS-----\n%b-----END CMS-----\n" % base64.encodebytes(_OBJECT)
+_UNREADABLE: Final = b"\x10\x0a\x06\x08".join(WORKSHOP.alice.certificate.rsplit(b"\x30\x0a\x06\x08", 1))
 
 #: What went wrong, the target, and the input.
 FOUND: Final = (
@@ -26,6 +32,10 @@ FOUND: Final = (
     ("a blank before a colon ends the header for others", "mail",
      b'From: a@b.example\nX-Note : x\nContent-Type: multipart/signed; boundary="=_signed"\n\n' + _SIGNED),
     ("a From with a blank is no line of a mailbox", "verify", b"From : alice@example.org\r\n" + _MALLORY),
+    ("an empty line before a mail makes it no bare signature", "verify",
+     b"\r\nFrom: alice@example.org\r\n\r\nPlease pay.\r\n" + _PEM),
+    ("a certificate whose signature has an algorithm that cannot be read", "verify",
+     clear(SignedData((SignerInfo(WORKSHOP.alice, usual(ENTITY)),), (_UNREADABLE, *WORKSHOP.alice.above)).der)),
 )  # fmt: skip
 
 

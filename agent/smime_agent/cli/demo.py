@@ -67,7 +67,7 @@ def demo(
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep the token, the CA and the mail here.")
     ] = None,
 ) -> None:
-    """Sign a mail on a throw-away token, let OpenSSL check it, and verify it and a spoof of it."""
+    """Sign a mail on a throw-away token, and verify it and a spoof."""
     folder = _folder(keep)
     try:
         _show(folder)

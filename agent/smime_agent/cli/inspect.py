@@ -36,9 +36,9 @@ def inspect_message(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
-    """Show what a mail or a CMS object is made of; nothing is checked, nothing trusted, no key used.
+    """Show what a mail or a CMS object is made of.
 
-    The exit code is 0 if it could be read as something, 6 if it is neither a mail nor CMS.
+    Nothing is checked, nothing trusted, no key used. The exit code is 0 if it could be read as something, 6 if it is neither a mail nor CMS.
     """
     with open_source(message) as source:
         root = inspect(source)
