@@ -341,7 +341,7 @@ def _common_name(name: Any) -> str | None:  # noqa: ANN401 - the same
 
 
 def _set(values: Any) -> frozenset[str] | None:  # noqa: ANN401 - the same
-    return None if values is None else frozenset(values)
+    return None if values is None else frozenset(map(str, values))  # a bit without a name is a number there
 
 
 def _name(name: Any) -> str:  # noqa: ANN401 - asn1crypto has no types

@@ -10,9 +10,12 @@ import pytest
 from tests.fuzz.costs import clear
 from tests.fuzz.recorder import problem_of
 from tests.fuzz.targets import TARGETS
+from tests.spoofs.asn1 import bits
+from tests.spoofs.certificates import extension, rfc822
 from tests.spoofs.cms import SignedData, SignerInfo, usual
 from tests.spoofs.collection import WORKSHOP
-from tests.spoofs.mime import ENTITY, MALLORY
+from tests.spoofs.mime import ALICE, ENTITY, MALLORY
+from tests.spoofs.workshop import Leaf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +27,7 @@ _MALLORY: Final = WORKSHOP.clear(MALLORY)
 _OBJECT: Final = SignedData((SignerInfo(WORKSHOP.mallory, usual(ENTITY)),), WORKSHOP.mallory.chain, ENTITY).der
 _PEM: Final = b"-----BEGIN CMS-----\n%b-----END CMS-----\n" % base64.encodebytes(_OBJECT)
 _UNREADABLE: Final = b"\x10\x0a\x06\x08".join(WORKSHOP.alice.certificate.rsplit(b"\x30\x0a\x06\x08", 1))
+_STRANGE_USAGE: Final = WORKSHOP.leaf(Leaf((rfc822(ALICE),), usage=extension("2.5.29.15", bits(b"\x80\x00\x40"))))
 
 #: What went wrong, the target, and the input.
 FOUND: Final = (
@@ -36,6 +40,7 @@ FOUND: Final = (
      b"\r\nFrom: alice@example.org\r\n\r\nPlease pay.\r\n" + _PEM),
     ("a certificate whose signature has an algorithm that cannot be read", "verify",
      clear(SignedData((SignerInfo(WORKSHOP.alice, usual(ENTITY)),), (_UNREADABLE, *WORKSHOP.alice.above)).der)),
+    ("a key usage of more bits than there are", "inspect", WORKSHOP.clear(ALICE, _STRANGE_USAGE)),
 )  # fmt: skip
 
 

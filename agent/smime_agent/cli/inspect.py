@@ -38,7 +38,8 @@ def inspect_message(
 ) -> None:
     """Show what a mail or a CMS object is made of.
 
-    Nothing is checked, nothing trusted, no key used. The exit code is 0 if it could be read as something, 6 if it is neither a mail nor CMS.
+    Nothing is checked, nothing trusted, no key used. The exit code is 0 if it could be read as something, 6 if it is
+    neither a mail nor CMS.
     """
     with open_source(message) as source:
         root = inspect(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import lru_cache
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,6 +23,7 @@ MAX_CANDIDATES: Final = 16
 _MAX_COMPARED: Final = 4  # names that are the same at second sight only
 _MAX_READ: Final = 1_000  # certificates that hold the octets that are looked for, perhaps elsewhere
 _MAX_FIELDS, _MAX_EXTENSIONS = 10, 200
+_KEPT: Final = 16_384  # octets of a certificate that is remembered
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
 _SUBJECT_KEY_IDENTIFIER: Final = der.object_identifier("2.5.29.14")
 
@@ -84,6 +86,11 @@ class CertificateIndex:
 
 def names_of(certificate: bytes) -> CertificateNames | None:
     """What names a certificate, read from its octets (RFC 5280, 4.1); nothing if they are none."""
+    return _names_of(certificate) if len(certificate) <= _KEPT else _names_of.__wrapped__(certificate)
+
+
+@lru_cache(maxsize=64)  # the mails of one run come from few signers
+def _names_of(certificate: bytes) -> CertificateNames | None:
     try:
         tbs_certificate = values(value(certificate, der.SEQUENCE), _MAX_FIELDS)[0]
         fields = values(value(tbs_certificate.encoded, der.SEQUENCE), _MAX_FIELDS)

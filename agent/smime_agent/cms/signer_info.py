@@ -153,7 +153,17 @@ def _signer_identifier(reader: Reader, element: Element) -> SignerIdentifier:
     if element.tag in _KEY_IDENTIFIER:
         return SignerIdentifier(None, None, reader.string(element, MAX_KEY_IDENTIFIER))
     fields = reader.fields(element, der.SEQUENCE)
-    issuer = to_der(reader.encoded(fields.required(der.SEQUENCE)))
+    issuer = _name(reader.encoded(fields.required(der.SEQUENCE)))
     serial_number = integer(reader.contents(fields.required(der.INTEGER)))
     fields.finish()
     return SignerIdentifier(issuer, serial_number, None)
+
+
+def _name(encoded: bytes) -> bytes:
+    """A name in DER; those that occur again and again are made so once."""
+    return _short_name(encoded) if len(encoded) <= MAX_ALGORITHM else to_der(encoded)
+
+
+@lru_cache(maxsize=64)
+def _short_name(encoded: bytes) -> bytes:
+    return to_der(encoded)

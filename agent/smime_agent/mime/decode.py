@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -37,6 +38,14 @@ class Base64Decoder(Decoder):
         rest = b""
         ended = False
         for chunk in chunks:
+            # Nearly all base64 stands in lines that can be decoded alone. Then only the decoder looks at each octet,
+            # which passes over what is not of the alphabet, and refuses what is no whole number of groups.
+            end = -1 if ended or b"=" in chunk else chunk.rfind(b"\n")
+            if end >= 0:
+                with suppress(binascii.Error):
+                    yield binascii.a2b_base64(rest + chunk[:end])
+                    rest = chunk[end:].translate(None, _NOT_BASE64)
+                    continue
             data = chunk.translate(None, _NOT_BASE64)
             if ended:
                 self.trailing = self.trailing or data.strip(b"=") != b""
@@ -50,8 +59,10 @@ class Base64Decoder(Decoder):
             rest = data[cut:]
             if cut:
                 yield binascii.a2b_base64(data[:cut])
-        if len(rest) > 1:  # one sextet alone is no octet
-            yield binascii.a2b_base64(rest + b"=" * (4 - len(rest)))
+        if len(rest) % 4 == 1:  # one sextet alone is no octet
+            rest = rest[:-1]
+        if rest:
+            yield binascii.a2b_base64(rest + b"=" * (-len(rest) % 4))
 
 
 class QuotedPrintableDecoder(Decoder):

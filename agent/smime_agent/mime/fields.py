@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _BLANKS = bytes.maketrans(b"\0\r", b"  ")
 _SECTION = re.compile(rb"([^*]+)\*(?:(\d{1,3})(\*)?)?")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _ENCODING = re.compile(rb'[^\s;"]+')
+
+_KEPT: Final = 1000  # octets of a value that is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,11 @@ def transfer_encoding(fields: Sequence[bytes]) -> bytes:
 
 def parse_parameterized(value: bytes) -> Parameterized:
     """Read the unfolded value of a Content-Type or Content-Disposition; what is malformed is skipped."""
+    return _parsed(value) if len(value) <= _KEPT else _parsed.__wrapped__(value)
+
+
+@lru_cache(maxsize=128)  # the mails of one run are of few types
+def _parsed(value: bytes) -> Parameterized:
     value = without_comments(value)
     main = _MAIN.match(value)
     parameters: dict[bytes, bytes] = {}

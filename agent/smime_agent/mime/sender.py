@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from smime_agent.mime.address_list import AddressList, MailboxText, read_address_list
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _FIELD_LIMIT: Final = 8 * 1024  # octets: hundreds of senders, and no mail has as many
 _PROBLEM_LIMIT: Final = 20
+_KEPT: Final = 1000  # octets of From fields that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,10 @@ def read_claims(fields: Sequence[bytes]) -> Claims:
     if any(field_name(field) == b"apparently-from" for field in fields):  # mutt adds it to From
         text = "the mail has an Apparently-From field, which some programs show as From"
         problems.append(Reason(Code.SEVERAL_FROM, text))
-    senders, groups = _read_from(found[b"from"], problems)
+    values = tuple(found[b"from"])
+    short = sum(map(len, values)) <= _KEPT
+    senders, groups, problems_of_from = _read_from(values) if short else _read_from.__wrapped__(values)
+    problems += problems_of_from
     sender = _read_sender(found[b"sender"], problems)
     return Claims(
         from_fields=len(found[b"from"]),
@@ -80,7 +85,9 @@ def read_claims(fields: Sequence[bytes]) -> Claims:
     )
 
 
-def _read_from(values: Sequence[bytes], problems: list[Reason]) -> tuple[tuple[Mailbox, ...], tuple[str, ...]]:
+@lru_cache(maxsize=128)  # the mails of one run have few senders
+def _read_from(values: tuple[bytes, ...]) -> tuple[tuple[Mailbox, ...], tuple[str, ...], tuple[Reason, ...]]:
+    problems: list[Reason] = []
     if not values:
         problems.append(Reason(Code.FROM_MISSING, "the mail has no From field"))
     if len(values) > 1:
@@ -97,7 +104,7 @@ def _read_from(values: Sequence[bytes], problems: list[Reason]) -> tuple[tuple[M
         elif not mailboxes:
             problems.append(Reason(Code.FROM_UNREADABLE, "the From field holds no address"))
         problems += _problems_of(parsed, "From", Code.FROM_UNREADABLE)
-    return tuple(senders), tuple(groups)
+    return tuple(senders), tuple(groups), tuple(problems)
 
 
 def _read_sender(values: Sequence[bytes], problems: list[Reason]) -> Mailbox | None:

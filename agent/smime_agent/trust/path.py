@@ -95,6 +95,7 @@ class PathValidator:
         self._anchors: dict[object, list[Anchor]] | None = None
         self._remembered: OrderedDict[object, PathResult] = OrderedDict()
         self._fingerprints = _Fingerprints()
+        self._last_pool: tuple[bytes, Pool] | None = None
 
     def validate(
         self,
@@ -109,14 +110,21 @@ class PathValidator:
         came with them. Both may be garbage.
         """
         pool = tuple(pool)
-        key = (leaf.encoded, purpose, self._fingerprints.of(pool), self._fingerprints.of(crls))
+        fingerprint = self._fingerprints.of(pool)
+        key = (leaf.encoded, purpose, fingerprint, self._fingerprints.of(crls))
         result = self._remembered.get(key)
         if result is None:
-            result = self._validate(leaf, Pool(pool), purpose, tuple(crls))
+            result = self._validate(leaf, self._pool(fingerprint, pool), purpose, tuple(crls))
             self._remembered[key] = result
             if len(self._remembered) > MAXIMUM_REMEMBERED:
                 self._remembered.popitem(last=False)
         return result
+
+    def _pool(self, fingerprint: bytes, encoded: tuple[bytes, ...]) -> Pool:
+        """The certificates of a message, which are looked through once for all that may have signed it."""
+        if self._last_pool is None or self._last_pool[0] != fingerprint:
+            self._last_pool = fingerprint, Pool(encoded)
+        return self._last_pool[1]
 
     def _validate(self, leaf: Certificate, pool: Pool, purpose: Purpose, crls: tuple[bytes, ...]) -> PathResult:
         if self._anchors is None:

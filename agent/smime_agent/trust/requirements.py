@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from smime_agent.algorithms import MINIMUM_RSA_BITS, KeyKind
 from smime_agent.trust.constraints import forbidden_name
-from smime_agent.trust.signatures import WEAK_DIGESTS, digest_name, issued, parsed
+from smime_agent.trust.signatures import GARBAGE, WEAK_DIGESTS, digest_name, issued, parsed
 from smime_agent.verdict import Code, Reason
 
 if TYPE_CHECKING:
@@ -116,13 +116,21 @@ def _of_issuer(issuer: Certificate, at: datetime) -> Iterator[Reason]:
 
 def weaknesses(chain: Sequence[Certificate]) -> Iterator[Reason]:
     """Signatures below the anchor with a digest that collides; keys, the anchor's too, that are too weak."""
-    for certificate in chain[:-1]:
-        digest = digest_name(parsed(certificate.encoded)["signature_algorithm"])
-        if digest in WEAK_DIGESTS:
-            text = f"the certificate of {certificate.name} is signed with {digest.upper()}, which can be forged"
-            yield Reason(Code.WEAK_DIGEST, text)
-    for certificate in chain:
-        yield from _weak_key(certificate)
+    for place, certificate in enumerate(chain):
+        try:
+            if place < len(chain) - 1:
+                yield from _weak_digest(certificate)
+            yield from _weak_key(certificate)
+        except GARBAGE as error:
+            text = f"the certificate of {certificate.name} cannot be read ({type(error).__name__})"
+            yield Reason(Code.CERTIFICATE_UNREADABLE, text)
+
+
+def _weak_digest(certificate: Certificate) -> Iterator[Reason]:
+    digest = digest_name(parsed(certificate.encoded)["signature_algorithm"])
+    if digest in WEAK_DIGESTS:
+        text = f"the certificate of {certificate.name} is signed with {digest.upper()}, which can be forged"
+        yield Reason(Code.WEAK_DIGEST, text)
 
 
 def _weak_key(certificate: Certificate) -> Iterator[Reason]:
