@@ -10,13 +10,14 @@ from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from smime_agent import mime, smime
+from smime_agent import mime
 from smime_agent.api.content import open_content
 from smime_agent.errors import MechanismError, NoKeyError, PinError, PinUnavailableError, SmimeAgentError, TokenError
 from smime_agent.files import write_file
 from smime_agent.keyring import TokenKeyring
 from smime_agent.keys import KeyQuery
 from smime_agent.pem import armor
+from smime_agent.smime import sign as road
 from smime_agent.source import Source
 from smime_agent.tokens.pins import PinSource, SourcePrompter
 from smime_agent.tokens.session import TokenSession
@@ -236,7 +237,7 @@ def prepare(message: Content, options: SignOptions) -> mime.Message | Source:
     if options.form is not Format.SMIME:
         return source
     mail = mime.split(source)
-    smime.refuse_signed(mail, again=options.again)
+    road.refuse_signed(mail, again=options.again)
     return mail
 
 
@@ -247,7 +248,7 @@ def sign_prepared(
     moment = at or _now()
     if isinstance(prepared, Source):
         signer = token.signer(options, at=moment)
-        der = smime.sign_content(prepared, signer, at=moment, attached=options.opaque)
+        der = road.sign_content(prepared, signer, at=moment, attached=options.opaque)
         return Signed(armor(der, "CMS") if options.form is Format.PEM else der, signer)
     addresses = prepared.from_addresses()
     if not addresses and options.key is None:
@@ -255,7 +256,7 @@ def sign_prepared(
         raise NoKeyError(msg, hint="choose one with --key")
     signer = token.signer(options, addresses, at=moment)
     boundary = f"=_{os.urandom(16).hex()}"
-    chunks = smime.sign(prepared, signer, at=moment, boundary=boundary, opaque=options.opaque)
+    chunks = road.sign(prepared, signer, at=moment, boundary=boundary, opaque=options.opaque)
     notes = prepared.entity.notes
     if not addresses or not all(map(signer.identity.certificate.covers, addresses)):
         notes += (_not_covered(addresses, signer),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
 
 _BUG = 1
 _INTERRUPTED = 130
+_MANY_OBJECTS = 100_000
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code."""
+    gc.set_threshold(_MANY_OBJECTS)  # a start makes many objects and no garbage: a tenth of it was collecting
     _fill_standard_descriptors()
     silence_destructors()
     _no_core()

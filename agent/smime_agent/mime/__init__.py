@@ -10,23 +10,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smime_agent.mime.assemble import multipart_signed, pkcs7_mime
-from smime_agent.mime.canonical import Entity
-from smime_agent.mime.message import Message, Protection, split
-from smime_agent.mime.transfer import canonical_lines
-
 if TYPE_CHECKING:
+    from smime_agent.mime.assemble import multipart_signed, pkcs7_mime
+    from smime_agent.mime.canonical import Entity
     from smime_agent.mime.envelope import ClearSigned, LayerKind, clear_signed, cms_of, layer_of
+    from smime_agent.mime.message import Message, Protection, split
     from smime_agent.mime.part import Part, read_mail, read_part, read_protected
     from smime_agent.mime.recognition import Form, cms_of_pem, recognise
     from smime_agent.mime.sender import Claims, Mailbox, read_claims
+    from smime_agent.mime.transfer import canonical_lines
     from smime_agent.mime.tree import Node, errant_layers, walk
 
 _HOMES = {
+    "assemble": ("multipart_signed", "pkcs7_mime"),
+    "canonical": ("Entity",),
     "envelope": ("ClearSigned", "LayerKind", "clear_signed", "cms_of", "layer_of"),
+    "message": ("Message", "Protection", "split"),
     "part": ("Part", "read_mail", "read_part", "read_protected"),
     "recognition": ("Form", "cms_of_pem", "recognise"),
     "sender": ("Claims", "Mailbox", "read_claims"),
+    "transfer": ("canonical_lines",),
     "tree": ("Node", "errant_layers", "walk"),
 }
 
@@ -60,7 +63,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes are of any type
-    """Load what verifies when it is asked for: who signs needs none of it, and starts 15 ms sooner."""
+    """Load what is asked for when it is asked for: who signs starts 15 ms sooner without what verifies."""
     from importlib import import_module
 
     for home, names in _HOMES.items():
