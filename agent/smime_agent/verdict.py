@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from smime_agent.errors import InvalidMessageError
 
@@ -37,109 +37,94 @@ class Verdict(Enum):
 
 
 class Code(StrEnum):
-    """A reason, by its stable name."""
+    """A reason, by its stable name, with the verdict that it alone asks for; trusted for a note."""
+
+    _value_: str
+    verdict: Verdict
+
+    def __new__(cls, name: str, verdict: Verdict) -> Self:
+        """A member is its name; the verdict goes along."""
+        code = str.__new__(cls, name)
+        code._value_ = name
+        code.verdict = verdict
+        return code
 
     # unsigned: no signature over what is shown
-    NOT_SIGNED = "not-signed"
-    ENCRYPTED = "encrypted"  # only its recipients can tell whether a signature is inside
-    CERTIFICATES_ONLY = "certificates-only"
-    OTHER_PROTECTION = "other-protection"  # OpenPGP and its like
-    PARTIAL = "partial"  # a signed part inside an unsigned multipart
-    SIGNED_ATTACHMENT = "signed-attachment"  # only an attached mail is signed
-    TRAILING_DATA = "trailing-data"  # text after what was signed
+    NOT_SIGNED = "not-signed", Verdict.UNSIGNED
+    ENCRYPTED = "encrypted", Verdict.UNSIGNED  # only its recipients can tell whether a signature is inside
+    CERTIFICATES_ONLY = "certificates-only", Verdict.UNSIGNED
+    OTHER_PROTECTION = "other-protection", Verdict.UNSIGNED  # OpenPGP and its like
+    PARTIAL = "partial", Verdict.UNSIGNED  # a signed part inside an unsigned multipart
+    SIGNED_ATTACHMENT = "signed-attachment", Verdict.UNSIGNED  # only an attached mail is signed
+    TRAILING_DATA = "trailing-data", Verdict.UNSIGNED  # text after what was signed
 
     # mismatch: signed, but not by who the mail says, or not when
-    FROM_MISSING = "from-missing"
-    FROM_UNREADABLE = "from-unreadable"
-    SEVERAL_FROM = "several-from"  # more than one From field
-    FROM_MISMATCH = "from-mismatch"  # a From address that no signer's certificate covers
-    SENDER_MISMATCH = "sender-mismatch"  # the same of Sender
-    SIGNER_MISMATCH = "signer-mismatch"  # a signer whose certificate covers none of the From addresses
-    DISPLAY_NAME = "display-name"  # a display name that holds another address
-    HEADER_INJECTION = "header-injection"  # control characters in a name or address
-    LOOKALIKE = "lookalike"  # differs from the certificate's address in letters that look alike
-    NO_MAILBOX = "no-mailbox"  # the certificate has no address
-    EXPECTED_SENDER = "expected-sender"  # another sender was asked for
-    DATE_MISMATCH = "date-mismatch"  # the mail says it was written after it was signed
+    FROM_MISSING = "from-missing", Verdict.MISMATCH
+    FROM_UNREADABLE = "from-unreadable", Verdict.MISMATCH
+    SEVERAL_FROM = "several-from", Verdict.MISMATCH  # more than one From field
+    FROM_MISMATCH = "from-mismatch", Verdict.MISMATCH  # a From address that no signer's certificate covers
+    SENDER_MISMATCH = "sender-mismatch", Verdict.MISMATCH  # the same of Sender
+    SIGNER_MISMATCH = "signer-mismatch", Verdict.MISMATCH  # a signer who is none of From
+    DISPLAY_NAME = "display-name", Verdict.MISMATCH  # a display name that holds another address
+    HEADER_INJECTION = "header-injection", Verdict.MISMATCH  # control characters in a name or address
+    LOOKALIKE = "lookalike", Verdict.MISMATCH  # differs from the certificate's address in letters that look alike
+    NO_MAILBOX = "no-mailbox", Verdict.MISMATCH  # the certificate has no address
+    EXPECTED_SENDER = "expected-sender", Verdict.MISMATCH  # another sender was asked for
+    DATE_MISMATCH = "date-mismatch", Verdict.MISMATCH  # the mail says it was written after it was signed
 
     # untrusted: the certificate, or the algorithms
-    NO_CERTIFICATE = "no-certificate"  # the signer's certificate is not there
-    SELF_SIGNED = "self-signed"
-    UNKNOWN_ISSUER = "unknown-issuer"  # no path to a trust anchor
-    NOT_YET_VALID = "not-yet-valid"
-    EXPIRED = "expired"
-    ISSUER_EXPIRED = "issuer-expired"  # a certificate above the signer's, or not yet valid
-    REVOKED = "revoked"
-    ISSUER_REVOKED = "issuer-revoked"
-    REVOCATION_UNKNOWN = "revocation-unknown"  # required, and nobody could say
-    KEY_USAGE = "key-usage"
-    EXTENDED_KEY_USAGE = "extended-key-usage"
-    ISSUER_NOT_CA = "issuer-not-ca"  # basicConstraints or keyUsage of a certificate above
-    PATH_LENGTH = "path-length"
-    NAME_CONSTRAINTS = "name-constraints"
-    CERTIFICATE_POLICY = "certificate-policy"
-    CRITICAL_EXTENSION = "critical-extension"  # one that is not known
-    CERTIFICATE_SIGNATURE = "certificate-signature"  # a certificate of the path was not signed by its issuer
-    CERTIFICATE_UNREADABLE = "certificate-unreadable"
-    PATH_INVALID = "path-invalid"  # anything else of RFC 5280, 6
-    WEAK_DIGEST = "weak-digest"  # MD5, SHA-1
-    WEAK_KEY = "weak-key"  # RSA under 2048 bits
-    LEGACY_ALGORITHM = "legacy-algorithm"  # DSA
-    SIGNING_TIME_IN_FUTURE = "signing-time-in-future"
-    SIGNING_TIME_TOO_EARLY = "signing-time-too-early"  # before the certificate was valid
+    NO_CERTIFICATE = "no-certificate", Verdict.UNTRUSTED  # the signer's certificate is not there
+    SELF_SIGNED = "self-signed", Verdict.UNTRUSTED
+    UNKNOWN_ISSUER = "unknown-issuer", Verdict.UNTRUSTED  # no path to a trust anchor
+    NOT_YET_VALID = "not-yet-valid", Verdict.UNTRUSTED
+    EXPIRED = "expired", Verdict.UNTRUSTED
+    ISSUER_EXPIRED = "issuer-expired", Verdict.UNTRUSTED  # a certificate above the signer's, or not yet valid
+    REVOKED = "revoked", Verdict.UNTRUSTED
+    ISSUER_REVOKED = "issuer-revoked", Verdict.UNTRUSTED
+    REVOCATION_UNKNOWN = "revocation-unknown", Verdict.UNTRUSTED  # required, and nobody could say
+    KEY_USAGE = "key-usage", Verdict.UNTRUSTED
+    EXTENDED_KEY_USAGE = "extended-key-usage", Verdict.UNTRUSTED
+    ISSUER_NOT_CA = "issuer-not-ca", Verdict.UNTRUSTED  # basicConstraints or keyUsage of a certificate above
+    PATH_LENGTH = "path-length", Verdict.UNTRUSTED
+    NAME_CONSTRAINTS = "name-constraints", Verdict.UNTRUSTED
+    CERTIFICATE_POLICY = "certificate-policy", Verdict.UNTRUSTED
+    CRITICAL_EXTENSION = "critical-extension", Verdict.UNTRUSTED  # one that is not known
+    CERTIFICATE_SIGNATURE = "certificate-signature", Verdict.UNTRUSTED  # not made by the issuer
+    CERTIFICATE_UNREADABLE = "certificate-unreadable", Verdict.UNTRUSTED
+    PATH_INVALID = "path-invalid", Verdict.UNTRUSTED  # anything else of RFC 5280, 6
+    WEAK_DIGEST = "weak-digest", Verdict.UNTRUSTED  # MD5, SHA-1
+    WEAK_KEY = "weak-key", Verdict.UNTRUSTED  # RSA under 2048 bits
+    LEGACY_ALGORITHM = "legacy-algorithm", Verdict.UNTRUSTED  # DSA
+    SIGNING_TIME_IN_FUTURE = "signing-time-in-future", Verdict.UNTRUSTED
+    SIGNING_TIME_TOO_EARLY = "signing-time-too-early", Verdict.UNTRUSTED  # before the certificate was valid
 
     # invalid: the message or the signature
-    MALFORMED_MAIL = "malformed-mail"
-    MALFORMED_CMS = "malformed-cms"
-    LIMIT_EXCEEDED = "limit-exceeded"  # deeper, longer or more than is read
-    SEVERAL_CONTENT_TYPES = "several-content-types"  # fields that must stand once and that decide what is shown
-    NO_SIGNER = "no-signer"
-    NO_CONTENT = "no-content"  # nothing that the signature could be over
-    UNEXPECTED_CONTENT = "unexpected-content"  # a detached signature that brings a content of its own
-    DIGEST_MISMATCH = "digest-mismatch"  # the content was changed
-    SIGNATURE_MISMATCH = "signature-mismatch"  # the key did not make this signature
-    MISSING_ATTRIBUTE = "missing-attribute"
-    DUPLICATE_ATTRIBUTE = "duplicate-attribute"
-    CONTENT_TYPE_MISMATCH = "content-type-mismatch"
-    ALGORITHM_MISMATCH = "algorithm-mismatch"  # digest and signature algorithms that do not agree
-    CERTIFICATE_MISMATCH = "certificate-mismatch"  # signingCertificate names another one
-    UNSUPPORTED_ALGORITHM = "unsupported-algorithm"
+    MALFORMED_MAIL = "malformed-mail", Verdict.INVALID
+    MALFORMED_CMS = "malformed-cms", Verdict.INVALID
+    LIMIT_EXCEEDED = "limit-exceeded", Verdict.INVALID  # deeper, longer or more than is read
+    SEVERAL_CONTENT_TYPES = "several-content-types", Verdict.INVALID  # and their like
+    NO_SIGNER = "no-signer", Verdict.INVALID
+    NO_CONTENT = "no-content", Verdict.INVALID  # nothing that the signature could be over
+    UNEXPECTED_CONTENT = "unexpected-content", Verdict.INVALID  # a detached signature that brings a content of its own
+    DIGEST_MISMATCH = "digest-mismatch", Verdict.INVALID  # the content was changed
+    SIGNATURE_MISMATCH = "signature-mismatch", Verdict.INVALID  # the key did not make this signature
+    MISSING_ATTRIBUTE = "missing-attribute", Verdict.INVALID
+    DUPLICATE_ATTRIBUTE = "duplicate-attribute", Verdict.INVALID
+    CONTENT_TYPE_MISMATCH = "content-type-mismatch", Verdict.INVALID
+    ALGORITHM_MISMATCH = "algorithm-mismatch", Verdict.INVALID  # digest and signature algorithms that do not agree
+    CERTIFICATE_MISMATCH = "certificate-mismatch", Verdict.INVALID  # signingCertificate names another one
+    UNSUPPORTED_ALGORITHM = "unsupported-algorithm", Verdict.INVALID
 
     # notes: worth knowing, and no verdict depends on them
-    REVOCATION_NOT_CHECKED = "revocation-not-checked"
-    REVOCATION_UNAVAILABLE = "revocation-unavailable"
-    NO_SENDER = "no-sender"  # bare CMS: nobody claims to have sent it
-    OTHER_SIGNER = "other-signer"  # an inner layer is signed by somebody else than the sender
-    NESTED_MESSAGE = "nested-message"  # a mail is attached, whose sender nobody vouches for
-    COUNTERSIGNED = "countersigned"
-    PREAMBLE = "preamble"  # text before the first boundary, which no mail program shows
-    NOT_CLOSED = "not-closed"  # the closing delimiter is missing: the mail may have been cut off after the signature
-    SIGNING_TIME_MISSING = "signing-time-missing"
-
-    @property
-    def verdict(self) -> Verdict:
-        """The verdict that this reason alone asks for; trusted for a note."""
-        return _VERDICTS[self]
-
-
-def _verdicts() -> dict[Code, Verdict]:
-    """The blocks of :class:`Code`, by the first of each."""
-    starts = {
-        Code.NOT_SIGNED: Verdict.UNSIGNED,
-        Code.FROM_MISSING: Verdict.MISMATCH,
-        Code.NO_CERTIFICATE: Verdict.UNTRUSTED,
-        Code.MALFORMED_MAIL: Verdict.INVALID,
-        Code.REVOCATION_NOT_CHECKED: Verdict.TRUSTED,
-    }
-    verdicts: dict[Code, Verdict] = {}
-    current = Verdict.UNSIGNED
-    for code in Code:
-        current = starts.get(code, current)
-        verdicts[code] = current
-    return verdicts
-
-
-_VERDICTS = _verdicts()
+    REVOCATION_NOT_CHECKED = "revocation-not-checked", Verdict.TRUSTED
+    REVOCATION_UNAVAILABLE = "revocation-unavailable", Verdict.TRUSTED
+    NO_SENDER = "no-sender", Verdict.TRUSTED  # bare CMS: nobody claims to have sent it
+    OTHER_SIGNER = "other-signer", Verdict.TRUSTED  # an inner layer is signed by somebody else than the sender
+    NESTED_MESSAGE = "nested-message", Verdict.TRUSTED  # a mail is attached, whose sender nobody vouches for
+    COUNTERSIGNED = "countersigned", Verdict.TRUSTED
+    PREAMBLE = "preamble", Verdict.TRUSTED  # text before the first boundary, which no mail program shows
+    NOT_CLOSED = "not-closed", Verdict.TRUSTED  # the closing delimiter is missing
+    SIGNING_TIME_MISSING = "signing-time-missing", Verdict.TRUSTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,11 +82,6 @@ def test_a_weak_hash_function_is_said_to_be(issuing_ca: Authority, function: Has
     assert [reason.code for reason in checked.weaknesses] == [Code.WEAK_DIGEST]
 
 
-def test_a_short_key_is_said_to_be(issuing_ca: Authority) -> None:
-    checked = forging.rsa_forge(issuing_ca, rsa.generate_private_key(65537, 1024)).check()  # noqa: S505 - that is the point
-    assert [reason.code for reason in checked.weaknesses] == [Code.WEAK_KEY]
-
-
 def pss(digest: HashFunction, mask: HashFunction, salt: int) -> SignatureAlgorithm:
     return SignatureAlgorithm(SignatureFamily.RSASSA_PSS, digest, mask, salt)
 
@@ -147,10 +142,10 @@ def test_ecdsa(issuing_ca: Authority, curve: ec.EllipticCurve, oid: str, functio
         ("2.16.840.1.101.3.4.3.2", H.SHA256, False),
     ],
 )
-def test_dsa_is_legacy(issuing_ca: Authority, oid: str, function: HashFunction, *, weak: bool) -> None:
+def test_dsa_is_checked(issuing_ca: Authority, oid: str, function: HashFunction, *, weak: bool) -> None:
     checked = forging.dsa_forge(issuing_ca, dsa.generate_private_key(2048), oid, function).check()
     assert checked.algorithm == f"DSA with {function}"
-    assert [one.code for one in checked.weaknesses] == [Code.WEAK_DIGEST] * weak + [Code.LEGACY_ALGORITHM]
+    assert [one.code for one in checked.weaknesses] == [Code.WEAK_DIGEST] * weak
 
 
 SHAKE256_LEN = der.algorithm("2.16.840.1.101.3.4.2.18", der.integer(512))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -313,3 +314,29 @@ def test_many_fields_are_read_in_a_second() -> None:
     start = time.process_time()
     read_claims([b"From: a@b\r\n"] * 90_000)
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Österreich",
+        "Ärzte",
+        "Übung",
+        "Straße",
+        "Łukasz",
+        "Иван Петров",
+        "山田太郎",
+        "Éric",
+        "Αλέξανδρος",
+        "משה",
+        "김철수",
+    ],
+)
+@pytest.mark.parametrize("charset", ["utf-8", "iso-2022-jp", "koi8-r", "windows-1252", "shift_jis", "euc-kr"])
+def test_an_honest_name_is_no_problem_in_any_charset(name: str, charset: str) -> None:
+    try:
+        octets = name.encode(charset)
+    except UnicodeEncodeError:
+        octets, charset = name.encode(), "utf-8"
+    word = b"=?%b?B?%b?=" % (charset.encode(), base64.b64encode(octets))
+    assert read_claims([b"From: " + word + b" <alice@example.org>\r\n"]).problems == ()

@@ -12,7 +12,7 @@ from tests.spoofs.asn1 import context, integer, octets, oid, sequence, tlv
 from tests.spoofs.certificates import name_constraints, rfc822
 from tests.spoofs.cms import DATA, SIGNED_DATA, SignedData, SignerInfo, attribute, content_info, signed, usual
 from tests.spoofs.keys import digest_algorithm
-from tests.spoofs.mime import ALICE, ENTITY, MALLORY, Clear, field, opaque, part, sent_by
+from tests.spoofs.mime import ALICE, ENTITY, MALLORY, OPAQUE, Clear, field, opaque, part, sent_by
 from tests.spoofs.spoof import Spoof
 from tests.spoofs.workshop import AUTHORITY
 
@@ -40,6 +40,7 @@ def readers(workshop: Workshop) -> Iterator[Spoof]:
     """All of them."""
     yield from _attachments(workshop)
     yield from _polyglots(workshop)
+    yield from _two_objects(workshop)
     yield from _boundaries(workshop)
     yield from _fields(workshop)
     yield from _dates(workshop)
@@ -84,8 +85,12 @@ def _attachments(workshop: Workshop) -> Iterator[Spoof]:
 
 def _with_pdf(workshop: Workshop, content: bytes | None = None) -> bytes:
     """Alice's honest signature, and a file where it does not cover anything."""
+    return _with_junk(workshop, sequence(oid("1.3.6.1.4.1.99999.9"), octets(_PDF)), content)
+
+
+def _with_junk(workshop: Workshop, junk: bytes, content: bytes | None) -> bytes:
+    """The same with a digest algorithm that nobody uses."""
     honest = SignerInfo(workshop.alice, usual(ENTITY))
-    junk = sequence(oid("1.3.6.1.4.1.99999.9"), octets(_PDF))
     return content_info(
         SIGNED_DATA,
         sequence(
@@ -119,6 +124,35 @@ def _pem(der: bytes) -> bytes:
     return b"-----BEGIN CMS-----\n%b-----END CMS-----\n" % base64.encodebytes(der)
 
 
+def _two_objects(workshop: Workshop) -> Iterator[Spoof]:
+    """Alice's object, and one of Mallory's inside it at which OpenSSL begins."""
+    own = signed(workshop.mallory, _EVIL, attached=True).der
+    honest = signed(workshop.alice, ENTITY, attached=True)
+    for padding in range(3):
+        junk = attribute("1.3.6.1.4.1.99999.3", octets(b"x" * padding + own + bytes(60)))
+        infos = (replace(honest.signer_infos[0], unsigned=(junk,)),)
+        der = replace(honest, signer_infos=infos).der
+        if der.index(own) % 3 == 0:
+            break
+    head, tail = base64.b64encode(der[: der.index(own)]), base64.encodebytes(der[der.index(own) :])
+    encoded = b"Content-Type: %b\r\nContent-Transfer-Encoding: %b\r\n\r\n"
+    lines = base64.encodebytes(der[: der.index(own)]).splitlines()
+    for label, before in (
+        ("odd-lines", b"\n".join(line[:9] + b"!" + line[9:] for line in lines)),
+        ("one-odd-line", head[:9] + b"-" + head[9:]),
+        ("long-line", head),
+    ):
+        mail = sent_by(ALICE) + encoded % (OPAQUE, b"base64") + before + b"\n" + tail
+        yield Spoof(f"second-object-{label}", mail, "invalid", "malformed-mail", "OpenSSL passes over such lines")
+    text = b"\n" + base64.encodebytes(own) + b"-----\n"
+    junk = sequence(oid("1.3.6.1.4.1.99999.9"), octets(text))
+    mail = sent_by(ALICE) + encoded % (OPAQUE, b"binary") + _with_junk(workshop, junk, ENTITY)
+    yield Spoof("second-object-binary", mail, "invalid", "malformed-mail", "OpenSSL decodes every body")
+    for encoding in (b"x-uuencode", b"base64x", b"base64 quoted-printable", b"7bit base64"):
+        mail = sent_by(ALICE) + encoded % (OPAQUE, encoding) + honest.der
+        yield Spoof(f"encoding-{encoding.decode()}", mail, "invalid", "malformed-mail", "some know it, or a part of it")
+
+
 def _boundaries(workshop: Workshop) -> Iterator[Spoof]:
     whole = workshop.clear(ALICE, workshop.alice)
     preamble = b"." * 1023 + b"--=_signed\r\n" + _EVIL + b"\r\n"
@@ -128,6 +162,12 @@ def _boundaries(workshop: Workshop) -> Iterator[Spoof]:
         b"\r\n\r\n--=_signed", b"\r\n\r\nPay the account 0815.\r\n--=_signed", 1
     )
     yield Spoof("comment-without-end", open_comment, "invalid", "malformed-mail", "some find no boundary behind it")
+    unversioned = whole.replace(b"MIME-Version: 1.0\r\n", b"").replace(
+        b"\r\n\r\n--=_signed", b"\r\n\r\nPay the account 0815.\r\n--=_signed", 1
+    )
+    yield Spoof(
+        "preamble-without-version", unversioned, "invalid", "malformed-mail", "no MIME to some, and all is text"
+    )
     quote = whole.replace(b"multipart/signed;", b'multipart/signed;";', 1)
     yield Spoof("quote-without-end", quote, "invalid", "malformed-mail", "the same with a quote")
 
@@ -152,6 +192,8 @@ def _dates(workshop: Workshop) -> Iterator[Spoof]:
         ("dots", (new.replace(":", "."),)),
         ("long-zone", (new + "0",)),
         ("text-behind", (new + ' "x"',)),
+        ("in-comment", (f"(\\) {new} (x) ) 1 Mar 2026 10:00:00 +0000",)),
+        ("twice-in-one", (f"1 Mar 2026 10:00:00 +0000 {new}",)),
         ("iso", ("2026-11-24T10:00:00Z",)),
     ):
         fields = (("From", ALICE), *(("Date", date) for date in dates))

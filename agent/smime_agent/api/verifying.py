@@ -12,7 +12,7 @@ from smime_agent.config import cache_directory
 from smime_agent.errors import UsageError
 from smime_agent.pem import dearmored
 from smime_agent.smime.signers import SignerCheck
-from smime_agent.smime.verify import Expected, verify
+from smime_agent.smime.verify import verify
 from smime_agent.trust.anchors import Anchor
 from smime_agent.trust.evidence import RevocationMode
 from smime_agent.trust.path import PathValidator, TrustPolicy
@@ -107,7 +107,7 @@ class Verifier:
             beside = open_content(content) if content is not None else None
             if beside is not None and beside is not content:
                 resources.enter_context(beside)
-            yield verify(source, self._check, resources, Expected(expected_sender, beside))
+            yield verify(source, self._check, resources, expected_sender=expected_sender, content=beside)
 
 
 def _anchors(path: Path) -> list[Anchor]:
@@ -129,14 +129,14 @@ def _crls(path: Path) -> list[bytes]:
     Raises:
         UsageError: it cannot be read, or holds something else.
     """
-    from cryptography.x509 import load_der_x509_crl
+    from cryptography.x509 import InvalidVersion, load_der_x509_crl
 
     data = _read(path, "CRL file")
     try:
         crls = dearmored(data, {"X509 CRL"}) if b"-----BEGIN" in data else [data]
         for crl in crls:
             load_der_x509_crl(crl)
-    except ValueError:
+    except (ValueError, InvalidVersion):
         crls = []
     if not crls:
         msg = f"there is no CRL in {path}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 from smime_agent.cli.ui import printable
@@ -162,22 +161,19 @@ def _folded(label: str, value: str) -> Iterator[str]:
     if len(shown) > _LONGEST:
         shown = shown[:_LONGEST] + " ..."
     width = max(shutil.get_terminal_size().columns - len(_INDENT) - 1, _NARROWEST)
-    line, room, indent = "", width, f"  {label.ljust(10)}  "
+    line, indent = "", f"  {label.ljust(10)}  "
     for character in shown:
-        cells = _cells(character)
-        if cells > room:
-            yield indent + line
-            line, room, indent = "", width, _INDENT
+        if sum(map(_cells, line)) + _cells(character) > width:
+            whole, blank, begun = line.rpartition(" ")  # a word that is longer than a line is cut
+            yield indent + (whole if blank else line)
+            line, indent = (begun if blank else ""), _INDENT
         line += character
-        room -= cells
     yield indent + line
 
 
 def _cells(character: str) -> int:
-    """How many places of a terminal a character takes."""
-    if unicodedata.combining(character) or unicodedata.category(character) in {"Mn", "Me"}:
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+    """How many places of a terminal a character takes at most: terminals and fonts differ beyond ASCII."""
+    return 1 if character.isascii() else 2
 
 
 def _address(address: str) -> str:

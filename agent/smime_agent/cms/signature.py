@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from smime_agent import der
 from smime_agent.accepted import HashFunction
-from smime_agent.algorithms import MINIMUM_RSA_BITS, KeyKind
 from smime_agent.cms.ber import header
 from smime_agent.cms.claims import check_claims
 from smime_agent.cms.signature_algorithm import SignatureAlgorithm, hash_function, signature_algorithm
@@ -50,7 +49,8 @@ class CheckedSignature:
     """A signature that its key did make over this content. Nothing of the certificate was checked but its key.
 
     ``algorithm`` and ``digest`` are names for people; ``digest`` is empty where the content was not digested. The
-    ``weaknesses`` say for how much they count. ``claimed_at`` is the signingTime, which nobody vouches for.
+    ``weaknesses`` are those of its hash function; those of the
+    key are the certificate's. ``claimed_at`` is the signingTime, which nobody vouches for.
     ``countersignatures`` were seen, not checked. ``unknown`` are the OIDs of attributes that mean nothing to us.
     """
 
@@ -119,7 +119,7 @@ def check_signature(  # noqa: PLR0913 - a signature, what it is over, and by who
     else:
         candidates = [octets if pure else digest.of(octets) for octets in signer.signed_octets]
     key.verify(algorithm, signer.signature, candidates)
-    return _checked(algorithm, digest, claims, certificate)
+    return _checked(algorithm, digest, claims)
 
 
 def _check_agreement(algorithm: SignatureAlgorithm, digest: HashFunction) -> None:
@@ -152,20 +152,11 @@ def _octets(algorithm: SignatureAlgorithm, content: Callable[[], bytes] | None) 
     return content()
 
 
-def _checked(
-    algorithm: SignatureAlgorithm, digest: HashFunction | None, claims: Claims, certificate: Certificate
-) -> CheckedSignature:
+def _checked(algorithm: SignatureAlgorithm, digest: HashFunction | None, claims: Claims) -> CheckedSignature:
     weaknesses = []
     if algorithm.is_weak:  # its hash function is that of the content too
         text = f"it is signed with {algorithm}, whose hash function can be made to say the same of two contents"
         weaknesses.append(Reason(Code.WEAK_DIGEST, text))
-    key = certificate.key_algorithm
-    minimum = {KeyKind.RSA: MINIMUM_RSA_BITS, KeyKind.EC: _MINIMUM_EC_BITS}.get(key.kind, 0)
-    if key.bits < minimum:
-        weaknesses.append(Reason(Code.WEAK_KEY, f"it is signed with a key that is too short: {key}"))
-    if algorithm.family.is_legacy:
-        text = f"it is signed with {algorithm.family.value}, which nobody should use any more"
-        weaknesses.append(Reason(Code.LEGACY_ALGORITHM, text))
     return CheckedSignature(
         algorithm=str(algorithm),
         digest="" if digest is None else str(digest),

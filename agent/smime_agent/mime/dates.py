@@ -20,9 +20,20 @@ _DATE: Final = re.compile(
 )
 
 
+_PLAIN: Final = re.compile(rb"(?:[^()\\]|\([^()\\0-9]*\))*(?:\([^()\\]*\)\s*)*")
+#: A second month, year or time of day, or a date with slashes: others may take that one.
+_SECOND: Final = re.compile(
+    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec).*(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
+    r"|(?<![+-])(?:19|20)\d\d\b.*[^+:.\d-](?:19|20)\d\d\b|\d:\d\d\b.*\s\d{1,2}:\d\d|/|\d-\d+-\d",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
 def parse_date(value: bytes) -> datetime | None:
     """The time that an unfolded Date field means, with its zone; None if it cannot be read."""
     if len(value) > _LIMIT:
+        return None
+    if _PLAIN.fullmatch(value) is None:  # others end a comment elsewhere, and read another time
         return None
     text = without_comments(value).decode("ascii", "replace").strip()
     match = _DATE.fullmatch(text)
@@ -47,6 +58,8 @@ def _guessed(text: str) -> datetime | None:
     """What lenient mail programs make of what is no date by the standard."""
     from email.utils import parsedate_to_datetime
 
+    if _SECOND.search(text):
+        return None
     try:
         found = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import binascii
 import re
+from functools import lru_cache
 from typing import Final
 
 _START: Final = re.compile(r"=\?([A-Za-z0-9_.:+-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([bBqQ])\?")
+_ASCII: Final = bytes(one for one in range(0x20, 0x7F) if one not in b"\\~")  # some have a yen sign and a line there
 _NOT_BLANK: Final = re.compile(r"\S*")
 _WITH_MARK: Final = frozenset({"utf-16", "utf-32"})
 _MARKS: Final = frozenset({b"\xfe\xff", b"\xff\xfe", b"\0\0"})
@@ -30,7 +32,7 @@ def decoded(text: str, charset: str | None = None) -> str:
     """The text with each encoded word replaced by what it stands for, wherever it stands and however it ends.
 
     White space between two of them goes (RFC 2047, 6.2). What is not known as a charset is read as Latin-1. With a
-    ``charset`` all are read in it, as by a mail program that does not know theirs.
+    ``charset`` those are read in it whose own makes something else of ASCII, as by one that does not know it.
     """
     if "=?" not in text:
         return text
@@ -43,7 +45,8 @@ def decoded(text: str, charset: str | None = None) -> str:
             break
         between = text[position : match.start()]
         end, position = _word_end(text, match.end())
-        word = (charset or match[1].lower(), _octets(match[2], text[match.end() : end]))
+        own = match[1].lower()
+        word = (charset if charset and not _shows_ascii(own) else own, _octets(match[2], text[match.end() : end]))
         if pending is not None and not between.strip() and pending[0] == word[0]:
             pending = (word[0], pending[1] + word[1])
             continue
@@ -64,6 +67,12 @@ def _word_end(text: str, start: int) -> tuple[int, int]:
     match = _NOT_BLANK.match(text, start)
     end = match.end() if match else start
     return end, end
+
+
+@lru_cache(maxsize=64)
+def _shows_ascii(charset: str) -> bool:
+    """Whether ASCII in this charset is ASCII: nothing is hidden in it from a program that does not know it."""
+    return _text((charset, _ASCII)) == _ASCII.decode()
 
 
 def _octets(encoding: str, text: str) -> bytes:

@@ -6,11 +6,14 @@ see other parts than these it is refused.
 
 from __future__ import annotations
 
+import binascii
 import re
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from smime_agent.mime.encoded_words import decoded
 from smime_agent.mime.fields import field_name, field_value, parse_parameterized
 from smime_agent.mime.layout import Span
 from smime_agent.mime.part import Part, malformed, read_part, read_protected, refuse_ambiguous
@@ -31,6 +34,9 @@ _NAMED: Final = frozenset({b"content-type", b"content-disposition"})
 _NAME_PARAMETER: Final = re.compile(rb";\s*(?:file)?name\s*(?:\*[0-9]{0,9}\*?\s*)?=", re.IGNORECASE)
 _UNKNOWN: Final = b"application/octet-stream"
 _CMS_NAMES: Final = (b".p7m", b".p7s", b".p7z", b".p7c")  # RFC 8551, 3.2.1
+_BASE64_LINE: Final = re.compile(rb"\n(?=(M\n?[A-P](?:\n?[A-Za-z0-9+/]){26}))")
+_LOOK_BACK: Final = 200
+_CONTENT_INFO: Final = re.compile(rb"\x30.{1,9}\x06[\x09-\x0b]\x2a\x86\x48\x86\xf7\x0d\x01", re.DOTALL)
 _IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
 # RFC 2046, 5.1.1 has 70 of fewer characters; more stand between quotes in real mail. One parameter, in one piece:
 # RFC 2231 sections, backslashes and comments are read differently.
@@ -44,6 +50,10 @@ _BOUNDARY_LIMIT: Final = 200
 _REST_OF_DELIMITER: Final = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
 _PIECE: Final = 250  # octets of the shortest pieces in which anybody reads a line
 _REST_LIMIT: Final = 1000  # of padding
+_BASE64_OR_SPACE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \t\r\n"
+_LINE_LIMIT: Final = 1000  # RFC 5321, 4.5.3.1.6
+_SPACE: Final = b" \t\r\n"
+_EMPTY_LINES: Final = re.compile(rb"\n+")
 _BLOCK: Final = 1024 * 1024
 # Some programs end a line at one of these.
 _OTHER_LINE_ENDS: Final = b"\r\v\f\x1c\x1d\x1e\x85\0"
@@ -104,7 +114,7 @@ def layer_of(part: Part) -> LayerKind | None:
     if kind in _CMS:
         return LayerKind.CMS
     # Gateways that do not know the type write this one, and leave the name (RFC 8551, 3.2.1).
-    if kind == _UNKNOWN and any(name.endswith(_CMS_NAMES) for name in _file_names(part)):
+    if kind == _UNKNOWN and any(name.lower().endswith(_CMS_NAMES) for name in _file_names(part)):
         return LayerKind.CMS
     return None
 
@@ -112,7 +122,7 @@ def layer_of(part: Part) -> LayerKind | None:
 def is_detached_signature(part: Part) -> bool:
     """Whether it says that it is the signature of something else."""
     kind = part.kind.value
-    named = kind == _UNKNOWN and any(name.endswith(b".p7s") for name in _file_names(part))
+    named = kind == _UNKNOWN and any(name.lower().endswith(b".p7s") for name in _file_names(part))
     return kind in PKCS7_SIGNATURE or named
 
 
@@ -123,7 +133,33 @@ def cms_of(part: Part) -> tuple[Source, bool]:
     """
     refuse_ambiguous(part)
     _refuse_other_name(part)
-    return part.decode_to_source()
+    return part.decode_to_source(_one_in_base64 if part.encoding == b"base64" else _no_base64)
+
+
+def _one_in_base64(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks, if all readers of base64 find the same CMS object in them.
+
+    OpenSSL, and what stands on it, passes over first lines that hold anything else, or more than a kilobyte: it may
+    begin at another object further below.
+    """
+    first = next(chunks, b"")
+    line = first.lstrip(_SPACE).partition(b"\n")[0]
+    whole = chain((first,), chunks)
+    if len(line) <= _LINE_LIMIT and not line.translate(None, _BASE64_OR_SPACE):
+        return whole
+    return _no_base64(whole, before=b"")
+
+
+def _no_base64(chunks: Iterator[bytes], before: bytes = b"\n") -> Iterator[bytes]:
+    """The chunks, if no line of them begins a CMS object in base64: OpenSSL takes every body for that."""
+    rest = before
+    for chunk in chunks:
+        data = _EMPTY_LINES.sub(b"\n", rest + chunk.translate(None, b" \t\r"))
+        for match in _BASE64_LINE.finditer(data):
+            if _CONTENT_INFO.match(binascii.a2b_base64(match[1].translate(None, b"\n"))):
+                raise malformed("a second CMS object stands in the mail, and some readers find that one")
+        rest = data[-_LOOK_BACK:]
+        yield chunk
 
 
 def clear_signed(part: Part) -> ClearSigned:
@@ -179,10 +215,10 @@ def _second_part(part: Part) -> Part | None:
 
 
 def _file_names(part: Part) -> tuple[bytes, ...]:
-    """The names a part gives to itself, in lower case."""
+    """The names a part gives to itself."""
     disposition = parse_parameterized(part.value(b"content-disposition") or b"")
     names = (disposition.parameters.get(b"filename", b""), part.kind.parameters.get(b"name", b""))
-    return tuple(name.strip().lower() for name in names)
+    return tuple(name.strip() for name in names)
 
 
 def _boundary(part: Part) -> bytes:
@@ -258,7 +294,8 @@ def _refuse_other_name(part: Part) -> None:
     """
     values = [field_value(field) for field in part.fields if field_name(field) in _NAMED]
     several = any(len(_NAME_PARAMETER.findall(value)) > 1 for value in values)
-    if several or not all(name.endswith(_CMS_NAMES) for name in _file_names(part) if name):
+    names = [decoded(name.decode("utf-8", "replace")).lower().encode() for name in _file_names(part) if name]
+    if several or not all(name.endswith(_CMS_NAMES) for name in names):
         raise malformed("the signature says that it is a file of another kind, and mail programs show it as one")
 
 

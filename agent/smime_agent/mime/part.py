@@ -29,7 +29,7 @@ from smime_agent.source import Source
 from smime_agent.verdict import Code, UntrustworthyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 TEXT_PLAIN: Final = b"text/plain"
 _HEADER_GUESS: Final = 4096
@@ -43,6 +43,10 @@ _ONCE: Final = frozenset({b"content-type", b"content-transfer-encoding", b"conte
 _MIME_VERSION: Final = b"mime-version"
 # Whether these are read as what they are must not depend on who reads them.
 _STRICT_TYPE: Final = re.compile(rb"\s*[!#-'*+.0-9A-Z^-z|~-]+/[!#-'*+.0-9A-Z^-z|~-]+\s*(?:;.*)?", re.DOTALL)
+# mutt looks at the beginning only; others know uuencode and yEnc.
+_STRICT_ENCODING: Final = re.compile(
+    rb"\s*(?:7bit|8bit|binary|base64|quoted-printable)?\s*;?\s*(?:\([^()\\]*\)\s*)?", re.IGNORECASE
+)
 _PROTECTED: Final = re.compile(
     rb"multipart/(?:signed|encrypted)|application/(?:(?:x-)?pkcs7-(?:mime|signature)|cms|octet-stream)"
 )
@@ -81,13 +85,14 @@ class Part:
         """The body without its content-transfer-encoding; one that is not known is left as it is."""
         return self._decoder().decode(self.raw(header=False))
 
-    def decode_to_source(self) -> tuple[Source, bool]:
+    def decode_to_source(self, through: Callable[[Iterator[bytes]], Iterator[bytes]] = iter) -> tuple[Source, bool]:
         """The body without its encoding, in memory up to 1 MiB and else in an unlinked file, for the caller to close.
 
         And whether something follows the padding that ends the base64, which is not decoded (RFC 2045, 6.8).
+        ``through`` sees the octets before they are decoded.
         """
         decoder = self._decoder()
-        source = source_of(decoder.decode(self.raw(header=False)))
+        source = source_of(decoder.decode(through(self.raw(header=False))))
         return source, decoder.trailing
 
     def _decoder(self) -> Decoder:
@@ -205,6 +210,9 @@ def refuse_ambiguous(part: Part) -> None:
     # RFC 5322, 4.5 lets nobody write one any more, and some readers take that line for the first of the body.
     if any(field.partition(b":")[0].endswith((b" ", b"\t")) for field in part.fields):
         raise malformed("a blank stands before the colon of a header field, where some readers end the header")
+    encoding = part.value(b"content-transfer-encoding")
+    if encoding is not None and not _STRICT_ENCODING.fullmatch(encoding):
+        raise malformed("the content-transfer-encoding is malformed or unknown, and readers take it for different ones")
     value = part.value(b"content-type")
     if value is not None and b"(" in _STRING.sub(b"", without_comments(value)):
         raise malformed("a comment in the content-type never ends, and some readers go on in it")

@@ -30,6 +30,7 @@ def refusals() -> tuple[type[Exception], ...]:
         exceptions.UnsupportedAlgorithm,
         x509.DuplicateExtension,
         x509.ExtensionNotFound,
+        x509.InvalidVersion,
         x509.UnsupportedGeneralNameType,
     )
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 #: How far a signingTime may be from what is possible: clocks differ.
 CLOCK_TOLERANCE: Final = timedelta(hours=1)
 _CONTENT_LIMIT: Final = 64 * 1024 * 1024  # of a content that has to be held, since the algorithm signs it undigested
-_SIGNER_LIMIT: Final = 100
 _BROKEN_PATH: Final = frozenset({Code.CERTIFICATE_SIGNATURE, Code.CERTIFICATE_UNREADABLE, Code.PATH_INVALID})
 
 
@@ -42,14 +41,8 @@ class SignerCheck:
     known: tuple[Certificate, ...] = ()
 
     def all(self, signed_data: cms.SignedData, content: Callable[[], Iterator[bytes]]) -> Iterator[Signer]:
-        """Every signer of it, in order; the content is read once.
-
-        Raises:
-            UntrustworthyError: there are more than 100.
-        """
+        """Every signer of it, in order; the content is read once."""
         infos = signed_data.signer_infos
-        if len(infos) > _SIGNER_LIMIT:
-            raise UntrustworthyError(Code.LIMIT_EXCEEDED, f"more than {_SIGNER_LIMIT} signers")
         digests = cms.digest_content(content(), [info.digest_algorithm for info in infos])
         for info in infos:
             yield self._one(signed_data, info, digests, content)
@@ -117,19 +110,16 @@ class SignerCheck:
             notes.append(Reason(Code.SIGNING_TIME_MISSING, "the signer does not say when it was signed"))
         if checked.countersignatures:
             notes.append(Reason(Code.COUNTERSIGNED, "the signature is countersigned; that was not checked"))
-        weak = (
-            weaknesses(path.chain) if path.anchor is not None else ()
-        )  # --legacy lets them pass, and they never make it trusted
-        reasons = dict.fromkeys(
-            [*checked.weaknesses, *path.reasons, *weak, *self._times(certificate, checked.claimed_at)]
-        )
+        # An archive lets them into the path, and still they are never trusted.
+        weak = [*checked.weaknesses, *weaknesses(path.chain)]
+        reasons = dict.fromkeys([*weak, *path.reasons, *self._times(certificate, checked.claimed_at)])
         return Signer(
             certificate,
             str(info.sid),
             algorithm=checked.algorithm,
             claimed_at=checked.claimed_at,
             is_valid=True,
-            is_weak=bool(checked.weaknesses),
+            is_weak=bool([*checked.weaknesses, *weaknesses([certificate])]),
             chain=path.chain,
             revocation=path.revocation.value,
             policies=path.policies,

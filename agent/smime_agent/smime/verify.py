@@ -1,233 +1,60 @@
-"""Verify: the layers taken off from the outside in, each signature checked, the signers compared with the sender.
-
-Only what the Cryptographic Envelope covers counts (RFC 9787, 4): the layers that begin at the mail's own header, each
-directly inside the other.
-"""
+"""Verify: the layers taken off, each signature checked, the signers compared with the sender, one verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from smime_agent import cms, mime
-from smime_agent.cms import oids
-from smime_agent.mime import Form, LayerKind
-from smime_agent.smime.verification import Layer, LayerType, Verification
-from smime_agent.trust.identity import check_covered, check_date, check_identity
+from smime_agent import mime
+from smime_agent.mime import Form
+from smime_agent.smime.layers import OpenedMessage
+from smime_agent.smime.verification import LayerType, Verification
+from smime_agent.trust.identity import check_date, check_expected, check_identity
 from smime_agent.verdict import Code, Reason, UntrustworthyError, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import ExitStack
 
     from smime_agent.mime import Claims, Part
     from smime_agent.smime.signers import SignerCheck
-    from smime_agent.smime.verification import Signer
+    from smime_agent.smime.verification import Layer
     from smime_agent.source import Source
 
-#: More layers than these around one mail are not taken off.
-LAYER_LIMIT: Final = 10
-#: More parts than these that are protected on their own are not listed.
-ERRANT_LIMIT: Final = 10
-#: RFC 5652, 6.1; RFC 5083, 2.1; RFC 3274, 1.1.
-_OTHER_TYPES: Final = {
-    "1.2.840.113549.1.7.3": LayerType.ENCRYPTED,
-    "1.2.840.113549.1.9.16.1.23": LayerType.ENCRYPTED,
-    "1.2.840.113549.1.9.16.1.9": LayerType.COMPRESSED,
-}
 
+def verify(
+    source: Source,
+    check: SignerCheck,
+    resources: ExitStack,
+    *,
+    expected_sender: str | None = None,
+    content: Source | None = None,
+) -> Verification:
+    """What is to be said of a message, a mail or bare CMS, which is never held.
 
-_OTHER_CONTENT: Final = frozenset({Code.DIGEST_MISMATCH, Code.SIGNATURE_MISMATCH})
-_BARE: Final = "cms"  # the form of CMS that no mail is around
-_Octets = Callable[[], Iterator[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What the caller knows beside the message: who should have sent it, and what a bare detached signature covers."""
-
-    sender: str | None = None
-    content: Source | None = None
-
-
-def verify(source: Source, check: SignerCheck, resources: ExitStack, expected: Expected = Expected()) -> Verification:
-    """What is to be said of a message: a mail, or bare CMS. It is read once, and never held.
-
-    ``resources`` closes what had to be spooled; until then the content of a layer can be read.
+    ``expected_sender`` is who should have sent it, ``content`` what a bare detached signature is over. ``resources``
+    closes what had to be spooled; until then the content of a layer can be read.
 
     Raises:
         FileError: it cannot be read. Whatever is wrong with the message is in the result.
     """
     claims: Claims | None = None
-    opened = _Opened(check, resources)
+    opened = OpenedMessage(check, resources)
     try:
         form = mime.recognise(source)
         if form is Form.MAIL:
             mail = mime.read_mail(source)
             claims = mime.read_claims(mail.fields)
-            opened.envelope(mail, expected.content)
+            opened.envelope(mail, content)
         else:
-            opened.bare(_binary(source, form, resources), expected.content)
+            binary = source if form is Form.DER else resources.enter_context(mime.cms_of_pem(source))
+            opened.bare(binary, content)
     except UntrustworthyError as error:
         opened.reasons.append(error.reason)
-    return _judged(opened, claims, expected)
+    return _judged(opened, claims, expected_sender)
 
 
-class _Opened:
-    """The layers of one message, as they are taken off."""
-
-    def __init__(self, check: SignerCheck, resources: ExitStack) -> None:
-        self._check = check
-        self._resources = resources
-        self.layers: list[Layer] = []
-        self.reasons: list[Reason] = []
-        self.notes: list[Reason] = []
-        self.payload: Part | None = None
-
-    def envelope(self, mail: Part, beside: Source | None) -> None:
-        """All layers of the Cryptographic Envelope, then a look at what is in it."""
-        if beside is not None:  # else an old mail of somebody would pass for a signature over any file
-            raise UntrustworthyError(Code.UNEXPECTED_CONTENT, "the mail has a content, and another was given")
-        part: Part | None = mail
-        while part is not None and (kind := mime.layer_of(part)) is not None:
-            if len(self.layers) == LAYER_LIMIT:
-                raise UntrustworthyError(Code.LIMIT_EXCEEDED, f"the mail has more than {LAYER_LIMIT} layers")
-            part = self._inside(part, kind)
-        if part is not None:
-            self.payload = part if self.layers else None
-            self._errant_layers(part)
-
-    def _inside(self, part: Part, kind: LayerKind) -> Part | None:
-        """What is in a layer, which is added; none where that cannot be read."""
-        try:
-            if kind is LayerKind.CLEAR_SIGNED:
-                return self._clear_signed(part)
-            if kind is LayerKind.CMS:
-                return self._opaque(part)
-        except UntrustworthyError as error:
-            claims_to_sign = error.reason.code.verdict is Verdict.INVALID
-            kind_of_layer = LayerType.SIGNED if claims_to_sign else LayerType.OTHER
-            self.layers.append(Layer(kind_of_layer, _media_type(part), reasons=(error.reason,)))
-        else:
-            self.layers.append(Layer(LayerType.OTHER, _media_type(part)))
-        return None
-
-    def bare(self, source: Source, content: Source | None) -> None:
-        """CMS that no mail is around."""
-        self._cms(source, _BARE, content)
-
-    def _clear_signed(self, part: Part) -> Part:
-        """multipart/signed (RFC 8551, 3.5.3)."""
-        halves = mime.clear_signed(part)
-        source, trailing = halves.signature.decode_to_source()
-        signed_data = cms.SignedData.read(self._resources.enter_context(source))
-        if signed_data.content is not None:
-            text = "the signature beside the content brings a content of its own"
-            raise UntrustworthyError(Code.UNEXPECTED_CONTENT, text)
-        # RFC 8551, 3.1.1: text is signed with CRLF line ends, and what is binary as it stands.
-        signers, content = self._signers(signed_data, halves.content_chunks, halves.raw_chunks)
-        reasons, notes = [*_reasons(signed_data, trailing=trailing), *_no_mail(signed_data)], []
-        if halves.epilogue:
-            reasons.append(Reason(Code.TRAILING_DATA, "text follows after the signature that it does not cover"))
-        if halves.preamble:
-            notes.append(Reason(Code.PREAMBLE, "text stands before the first boundary, where no mail program shows it"))
-        if not halves.closed:
-            notes.append(Reason(Code.NOT_CLOSED, "the last boundary is missing: the end of the mail may be cut off"))
-        layer = Layer(LayerType.SIGNED, _media_type(part), signers, tuple(reasons), tuple(notes), content)
-        self.layers.append(layer)
-        return halves.content_part()
-
-    def _opaque(self, part: Part) -> Part | None:
-        """application/pkcs7-mime (RFC 8551, 3.5.2)."""
-        source, trailing = mime.cms_of(part)
-        self._resources.enter_context(source)
-        content = self._cms(source, _media_type(part), trailing=trailing)
-        return mime.read_protected(content) if content is not None else None
-
-    def _cms(self, source: Source, form: str, beside: Source | None = None, *, trailing: bool = False) -> Source | None:
-        """A layer of CMS, whose content is in it or ``beside``; what is inside is returned if it is a MIME entity."""
-        kind = cms.content_type(source)
-        if kind in _OTHER_TYPES:
-            self.layers.append(Layer(_OTHER_TYPES[kind], form))
-            return None
-        if kind != oids.ID_SIGNED_DATA:
-            raise UntrustworthyError(Code.NOT_SIGNED, f"the CMS object is no SignedData, its type is {kind}")
-        signed_data = cms.SignedData.read(source)
-        inside, readings = self._content(signed_data, beside)
-        signers, content = self._signers(signed_data, *readings)
-        reasons = [*_reasons(signed_data, trailing=trailing), *(_no_mail(signed_data) if form != _BARE else ())]
-        self.layers.append(Layer(LayerType.SIGNED, form, signers, tuple(reasons), content=content))
-        return inside if signed_data.content_type == oids.ID_DATA else None
-
-    def _content(self, signed_data: cms.SignedData, beside: Source | None) -> tuple[Source | None, tuple[_Octets, ...]]:
-        """The content inside, if it is there, and the ways to read what the signature is over."""
-        if signed_data.content is not None:
-            if beside is not None:
-                text = "the content is in the signature, and another was given"
-                raise UntrustworthyError(Code.UNEXPECTED_CONTENT, text)
-            inside = self._resources.enter_context(signed_data.content.source())
-            return inside, (inside.chunks,)
-        if not signed_data.signer_infos:
-            raise UntrustworthyError(Code.CERTIFICATES_ONLY, "it only carries certificates, and signs nothing")
-        if beside is None:
-            text = "the signature has no content"
-            raise UntrustworthyError(Code.NO_CONTENT, text, hint="--content names the file that it is over")
-        # Many programs sign a file as text, with CRLF line ends.
-        return None, (beside.chunks, lambda: mime.canonical_lines(beside.chunks()))
-
-    def _signers(self, signed_data: cms.SignedData, *readings: _Octets) -> tuple[tuple[Signer, ...], _Octets]:
-        """The signers, and the first way to read the content in which it was signed; else the first of all."""
-        found = []
-        for octets in readings:
-            signers = tuple(self._check.all(signed_data, octets))
-            found.append((signers, octets))
-            # Without signed attributes another content is another signature.
-            if not any(reason.code in _OTHER_CONTENT for signer in signers for reason in signer.reasons):
-                return signers, octets
-        return found[0]
-
-    def _errant_layers(self, payload: Part) -> None:
-        """Layers inside the payload are no protection of the mail (RFC 9787, 4.6)."""
-        for node in islice(mime.errant_layers(payload), ERRANT_LIMIT):
-            where = ".".join(str(number + 1) for number in (0, *node.path))
-            if self.layers:
-                if node.in_message:
-                    text = f"part {where} is a mail with a protection of its own"
-                    self.notes.append(Reason(Code.NESTED_MESSAGE, text))
-            elif node.in_message:
-                text = f"the mail is not signed; one that is attached is (part {where})"
-                self.reasons.append(Reason(Code.SIGNED_ATTACHMENT, text))
-            else:
-                text = f"only part {where} is signed or encrypted, and who wrote the rest is unknown"
-                self.reasons.append(Reason(Code.PARTIAL, text))
-
-
-def _binary(source: Source, form: Form, resources: ExitStack) -> Source:
-    return source if form is Form.DER else resources.enter_context(mime.cms_of_pem(source))
-
-
-def _media_type(part: Part) -> str:
-    return ascii(part.kind.value.decode("ascii", "replace"))[1:-1]
-
-
-def _reasons(signed_data: cms.SignedData, *, trailing: bool) -> Iterator[Reason]:
-    """What is wrong with a SignedData as a whole."""
-    if not signed_data.signer_infos:
-        yield Reason(Code.NO_SIGNER, "it looks signed, and nobody signed it")
-    if trailing or signed_data.trailing:
-        yield Reason(Code.TRAILING_DATA, "data follows after the CMS object")
-
-
-def _no_mail(signed_data: cms.SignedData) -> Iterator[Reason]:
-    """RFC 8551, 2.4.1: what a mail carries is id-data. Else something that was signed for another use would pass."""
-    if signed_data.content_type != oids.ID_DATA:
-        text = f"what is signed is no mail, its type is {signed_data.content_type}"
-        yield Reason(Code.CONTENT_TYPE_MISMATCH, text)
-
-
-def _judged(opened: _Opened, claims: Claims | None, expected: Expected) -> Verification:
+def _judged(opened: OpenedMessage, claims: Claims | None, expected: str | None) -> Verification:
     """All reasons together: those of the message, of its layers, and of who signed it."""
     layers = opened.layers
     reasons = [*opened.reasons, *(reason for layer in layers for reason in _all_reasons(layer))]
@@ -239,7 +66,7 @@ def _judged(opened: _Opened, claims: Claims | None, expected: Expected) -> Verif
         reasons += _identity(signed[0], claims, expected)
         notes += _other_signers(signed, claims, expected)
         reasons += _protected_sender(opened.payload, signed[0])
-        if claims is None and expected.sender is None:
+        if claims is None and expected is None:
             notes.append(Reason(Code.NO_SENDER, "nobody says who sent it, so the signer was compared with nobody"))
     senders = () if claims is None else tuple(mailbox.address or mailbox.raw for mailbox in claims.senders)
     return Verification(tuple(dict.fromkeys(reasons)), tuple(dict.fromkeys(notes)), senders, tuple(layers))
@@ -257,15 +84,15 @@ def _unsigned(layers: list[Layer], reasons: list[Reason]) -> Iterator[Reason]:
         yield Reason(Code.OTHER_PROTECTION, f"the mail is protected by {layers[0].form}, not signed by S/MIME")
 
 
-def _identity(outermost: Layer, claims: Claims | None, expected: Expected) -> Iterator[Reason]:
+def _identity(outermost: Layer, claims: Claims | None, expected: str | None) -> Iterator[Reason]:
     certificates = [signer.certificate for signer in outermost.signers if signer.certificate is not None]
     if not certificates:
         return
     if claims is not None:
-        yield from check_identity(claims, certificates, expected.sender)
+        yield from check_identity(claims, certificates, expected)
         yield from check_date(claims, (signer.claimed_at for signer in outermost.signers))
-    elif expected.sender is not None:
-        yield from check_covered([expected.sender], certificates)
+    elif expected is not None:
+        yield from check_expected(expected, certificates)
 
 
 def _protected_sender(payload: Part | None, outermost: Layer) -> Iterator[Reason]:
@@ -282,10 +109,10 @@ def _protected_sender(payload: Part | None, outermost: Layer) -> Iterator[Reason
         yield from check_identity(inside, certificates)
 
 
-def _other_signers(signed: list[Layer], claims: Claims | None, expected: Expected) -> Iterator[Reason]:
+def _other_signers(signed: list[Layer], claims: Claims | None, expected: str | None) -> Iterator[Reason]:
     """Inner layers signed by others: the outermost signer vouches for them, and the reader should know."""
     senders = [mailbox.address for mailbox in claims.senders if mailbox.address] if claims else []
-    senders += [expected.sender] if expected.sender is not None else []
+    senders += [expected] if expected is not None else []
     for layer in signed[1:]:
         for signer in layer.signers:
             certificate = signer.certificate

@@ -55,6 +55,14 @@ def check_covered(senders: Sequence[str], certificates: Sequence[Certificate]) -
                 yield Reason(Code.SIGNER_MISMATCH, text)
 
 
+def check_expected(expected: str, certificates: Sequence[Certificate]) -> Iterator[Reason]:
+    """The reason why this address is not that of somebody who signed, where nobody says who sent it."""
+    if not any(certificate.covers(expected) for certificate in certificates):
+        mailboxes = [mailbox for certificate in certificates for mailbox in certificate.mailboxes]
+        text = f"it should be signed by {expected}, and the signer's certificate is for {_listed(mailboxes)}"
+        yield Reason(Code.EXPECTED_SENDER, text)
+
+
 def _check_sender_field(
     claims: Claims, senders: Iterable[str], certificates: Sequence[Certificate]
 ) -> Iterator[Reason]:

@@ -200,6 +200,8 @@ class PathValidator:
             return replace(result, notes=(note,))
         if len(result.chain) == 1:
             text = f"the certificate of {result.chain[0].name} is trusted by itself: revocation was not checked"
+            if self.policy.revocation is RevocationMode.REQUIRE:
+                return replace(result, reasons=(*result.reasons, Reason(Code.REVOCATION_UNKNOWN, text)))
             return replace(result, notes=(Reason(Code.REVOCATION_NOT_CHECKED, text),))
         evidence = Evidence(self._crls)
         findings = self._looked_up(result, evidence, pool)
