@@ -42,8 +42,10 @@ class Code(StrEnum):
     _value_: str
     verdict: Verdict
 
-    def __new__(cls, name: str, verdict: Verdict) -> Self:
-        """A member is its name; the verdict goes along."""
+    def __new__(cls, name: str, verdict: Verdict | None = None) -> Self:
+        """A member is its name, and none is made without its verdict. ``Code("partial")`` looks one up."""
+        if verdict is None:
+            raise TypeError(name)
         code = str.__new__(cls, name)
         code._value_ = name
         code.verdict = verdict

@@ -128,12 +128,12 @@ def _two_objects(workshop: Workshop) -> Iterator[Spoof]:
     """Alice's object, and one of Mallory's inside it at which OpenSSL begins."""
     own = signed(workshop.mallory, _EVIL, attached=True).der
     honest = signed(workshop.alice, ENTITY, attached=True)
+    made = []
     for padding in range(3):
         junk = attribute("1.3.6.1.4.1.99999.3", octets(b"x" * padding + own + bytes(60)))
         infos = (replace(honest.signer_infos[0], unsigned=(junk,)),)
-        der = replace(honest, signer_infos=infos).der
-        if der.index(own) % 3 == 0:
-            break
+        made.append(replace(honest, signer_infos=infos).der)
+    der = next(one for one in made if one.index(own) % 3 == 0)
     head, tail = base64.b64encode(der[: der.index(own)]), base64.encodebytes(der[der.index(own) :])
     encoded = b"Content-Type: %b\r\nContent-Transfer-Encoding: %b\r\n\r\n"
     lines = base64.encodebytes(der[: der.index(own)]).splitlines()

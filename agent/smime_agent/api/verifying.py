@@ -32,8 +32,9 @@ class VerifyOptions:
     """How to verify; the defaults are right for mail that came just now.
 
     ``ca_files`` hold trust anchors, beside those of NSS unless ``system_roots`` is false. ``crl_files`` hold CRLs.
-    ``at`` is the time as of which certificates are judged, now if left out. ``legacy`` looks at signatures by MD5,
-    SHA-1, DSA and short keys as archives hold them; they are never trusted. ``offline`` asks no server.
+    ``at`` is the time as of which certificates are judged, now if left out. ``legacy`` lets certificates with MD5,
+    SHA-1, DSA and short keys into the path, as archives hold them; such signers are never trusted. ``offline`` asks
+    no server.
     """
 
     ca_files: tuple[Path, ...] = ()

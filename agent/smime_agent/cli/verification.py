@@ -59,7 +59,7 @@ def verify_one(verifier: Verifier, path: Path | None, task: Task) -> int:
             if signed is not None:
                 write_result(signed(), target)
             else:
-                ui.warning("nothing is written: there is no valid signature over it")
+                ui.warning(f"nothing is written: {_why_not(found)}")
     if task.json:
         _print_json(found, path)
     elif to_stdout:
@@ -67,6 +67,12 @@ def verify_one(verifier: Verifier, path: Path | None, task: Task) -> int:
     else:
         ui.out(*card(found))
     return found.verdict.exit_code
+
+
+def _why_not(found: Verification) -> str:
+    if found.signed_content(legacy=True) is not None:
+        return "it is signed with an old algorithm, which only --legacy lets pass"
+    return "there is no valid signature over it"
 
 
 def verify_many(verifier: Verifier, paths: Sequence[Path], task: Task) -> int:
@@ -82,7 +88,7 @@ def verify_many(verifier: Verifier, paths: Sequence[Path], task: Task) -> int:
                 _tell_failure(path, error)
                 worst = max(worst, error.exit_code)
             except Exception as error:  # noqa: BLE001 - one message must not keep the others from being verified
-                ui.note(f"{path}:")
+                ui.note(f"in {path}:")
                 worst = max(worst, unexpected(error))
             else:
                 worst = max(worst, found.verdict.exit_code)
@@ -91,7 +97,7 @@ def verify_many(verifier: Verifier, paths: Sequence[Path], task: Task) -> int:
                 if task.json:
                     _print_json(found, path)
                 else:
-                    ui.out(*card(found, str(path)))
+                    ui.out(*card(found, str(path)), "")
             progress.step()
     if sys.stderr is not None and sys.stderr.isatty():
         ui.note(", ".join(f"{count} {verdict.value}" for verdict, count in counts.items() if count))

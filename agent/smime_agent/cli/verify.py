@@ -56,7 +56,10 @@ FromOption = Annotated[
     str | None, typer.Option("--from", metavar="ADDRESS", help="Who should have signed; it must be the sender.")
 ]
 LegacyOption = Annotated[
-    bool, typer.Option("--legacy", help="Check signatures by SHA-1 and other old algorithms too; none is trusted.")
+    bool,
+    typer.Option(
+        "--legacy", help="Let old algorithms into the path, and -o write what was signed so; none is trusted."
+    ),
 ]
 
 
