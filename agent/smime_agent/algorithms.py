@@ -244,3 +244,46 @@ class SignatureScheme:
             return cls(SignatureAlgorithm.ED25519, Digest.SHA512)
         msg = f"a key of type {key} cannot sign"
         raise UsageError(msg, hint="choose another one with --key; 'smime-agent key list' shows them")
+
+
+#: RFC 3565, 4.1; RFC 5084, 3.2; RFC 8103, 3.
+_CONTENT_ENCRYPTION_OIDS = {
+    "aes128-cbc": "2.16.840.1.101.3.4.1.2",
+    "aes128-gcm": "2.16.840.1.101.3.4.1.6",
+    "aes192-cbc": "2.16.840.1.101.3.4.1.22",
+    "aes256-cbc": "2.16.840.1.101.3.4.1.42",
+    "aes256-gcm": "2.16.840.1.101.3.4.1.46",
+    "chacha20-poly1305": "1.2.840.113549.1.9.16.3.18",
+}
+
+
+class ContentEncryption(Enum):
+    """A content-encryption algorithm that we encrypt with. The value is its name on the command line."""
+
+    AES128_GCM = "aes128-gcm"
+    AES256_GCM = "aes256-gcm"
+    AES128_CBC = "aes128-cbc"
+    AES192_CBC = "aes192-cbc"
+    AES256_CBC = "aes256-cbc"
+    CHACHA20_POLY1305 = "chacha20-poly1305"
+
+    def __str__(self) -> str:
+        """``AES-256-GCM``, ``ChaCha20-Poly1305``: the names of the standards."""
+        if self is ContentEncryption.CHACHA20_POLY1305:
+            return "ChaCha20-Poly1305"
+        return f"AES-{self.value[3:6]}-{self.value[7:].upper()}"
+
+    @cached_property
+    def oid(self) -> str:
+        """The object identifier, dotted."""
+        return _CONTENT_ENCRYPTION_OIDS[self.value]
+
+    @cached_property
+    def key_size(self) -> int:
+        """The length of a content-encryption key, in octets."""
+        return 32 if self is ContentEncryption.CHACHA20_POLY1305 else int(self.value[3:6]) // 8
+
+    @cached_property
+    def is_authenticated(self) -> bool:
+        """Whoever decrypts notices a change: the algorithm is for AuthEnvelopedData, else for EnvelopedData."""
+        return not self.value.endswith("-cbc")

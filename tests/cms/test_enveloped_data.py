@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smime_agent import der
-from smime_agent.cms.compressed_data import ID_COMPRESSED_DATA, ID_ZLIB, CompressedData, DigestedData, EncryptedData
+from smime_agent.cms import oids
+from smime_agent.cms.compressed_data import ID_ZLIB, CompressedData, DigestedData, EncryptedData
 from smime_agent.cms.enveloped_data import AuthEnvelopedData, EnvelopedData
 from smime_agent.cms.oids import ID_DATA
 from smime_agent.cms.recipient_info import (
@@ -233,7 +234,7 @@ def test_octets_are_a_recipient_or_refused(octets: bytes) -> None:
 def compressed(content: bytes, algorithm: str = ID_ZLIB) -> CompressedData:
     inside = der.sequence(der.object_identifier(ID_DATA), der.context(0, der.octet_string(content)))
     object_ = der.sequence(der.integer(0), der.algorithm(algorithm), inside)
-    encoded = der.sequence(der.object_identifier(ID_COMPRESSED_DATA), der.context(0, object_))
+    encoded = der.sequence(der.object_identifier(oids.ID_COMPRESSED_DATA), der.context(0, object_))
     return CompressedData.read(Source.from_bytes(encoded))
 
 

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smime_agent import der
-from smime_agent.cms.compressed_data import ID_COMPRESSED_DATA, ID_ZLIB
+from smime_agent.cms import oids
+from smime_agent.cms.compressed_data import ID_ZLIB
 from smime_agent.cms.oids import ID_DATA, ID_SIGNED_DATA, TIME_STAMP_TOKEN
 from smime_agent.smime.inspect import Node, NodeType, inspect
 from smime_agent.smime.inspect.tree import MAX_DEPTH, MAX_NODES, MAX_SHOWN
@@ -76,7 +77,7 @@ def signed_data(content: bytes = b"", certificates: bytes = b"", signers: bytes 
 def compressed_data(content: bytes) -> bytes:
     inside = der.sequence(der.object_identifier(ID_DATA), der.context(0, der.octet_string(zlib.compress(content))))
     fields = (der.integer(0), der.algorithm(ID_ZLIB), inside)
-    return der.sequence(der.object_identifier(ID_COMPRESSED_DATA), der.context(0, der.sequence(*fields)))
+    return der.sequence(der.object_identifier(oids.ID_COMPRESSED_DATA), der.context(0, der.sequence(*fields)))
 
 
 def cms_part(octets: bytes) -> bytes:

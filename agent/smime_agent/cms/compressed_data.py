@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from smime_agent import der
+from smime_agent.cms import oids
 from smime_agent.cms.ber import CONSTRUCTED, exceeded, integer, malformed
 from smime_agent.cms.content import Content
 from smime_agent.cms.content_info import CONTEXT_1, typed_content
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from smime_agent.cms.attributes import Attribute
     from smime_agent.cms.ber import Element, Reader
 
-ID_DIGESTED_DATA: Final = "1.2.840.113549.1.7.5"
-ID_ENCRYPTED_DATA: Final = "1.2.840.113549.1.7.6"
-ID_COMPRESSED_DATA: Final = "1.2.840.113549.1.9.16.1.9"
 ID_ZLIB: Final = "1.2.840.113549.1.9.16.3.8"  # RFC 3274, 2
 #: A digest, in octets.
 MAX_DIGEST: Final = 1_024
@@ -59,7 +57,7 @@ class CompressedData:
             UntrustworthyError: it is none, or more of it than is held.
             FileError: it cannot be read.
         """
-        reader, fields, end = opened(source, ID_COMPRESSED_DATA)
+        reader, fields, end = opened(source, oids.ID_COMPRESSED_DATA)
         version = integer(reader.contents(fields.required(der.INTEGER)))
         algorithm = read_algorithm(reader, fields.required(der.SEQUENCE))
         content_type, content = _encapsulated(reader, source, fields.required(der.SEQUENCE))
@@ -115,7 +113,7 @@ class DigestedData:
             UntrustworthyError: it is none, or more of it than is held.
             FileError: it cannot be read.
         """
-        reader, fields, end = opened(source, ID_DIGESTED_DATA)
+        reader, fields, end = opened(source, oids.ID_DIGESTED_DATA)
         version = integer(reader.contents(fields.required(der.INTEGER)))
         algorithm = read_algorithm(reader, fields.required(der.SEQUENCE))
         content_type, content = _encapsulated(reader, source, fields.required(der.SEQUENCE))
@@ -141,7 +139,7 @@ class EncryptedData:
             UntrustworthyError: it is none, or more of it than is held.
             FileError: it cannot be read.
         """
-        reader, fields, end = opened(source, ID_ENCRYPTED_DATA)
+        reader, fields, end = opened(source, oids.ID_ENCRYPTED_DATA)
         version = integer(reader.contents(fields.required(der.INTEGER)))
         content_info = read_encrypted_content_info(reader, source, fields.required(der.SEQUENCE))
         unprotected = optional_attributes(reader, fields.optional(CONTEXT_1))

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from smime_agent import der
+from smime_agent.cms import oids
 from smime_agent.cms.attributes import Attribute, read_attributes
 from smime_agent.cms.ber import CONSTRUCTED, Reader, integer, malformed, object_identifier
 from smime_agent.cms.content import Content
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from smime_agent.cms.ber import Element, Fields
     from smime_agent.source import Source
 
-ID_ENVELOPED_DATA: Final = "1.2.840.113549.1.7.3"
-ID_AUTH_ENVELOPED_DATA: Final = "1.2.840.113549.1.9.16.1.23"
 #: Recipients of one message: large lists exist.
 MAX_RECIPIENTS: Final = 10_000
 #: An authentication tag, in octets.
@@ -83,7 +82,7 @@ class EnvelopedData:
             UntrustworthyError: it is none, or more of it than is held.
             FileError: it cannot be read.
         """
-        reader, fields, end = opened(source, ID_ENVELOPED_DATA)
+        reader, fields, end = opened(source, oids.ID_ENVELOPED_DATA)
         version = integer(reader.contents(fields.required(der.INTEGER)))
         originator_info = _originator_info(reader, fields.optional(CONTEXT_0))
         recipient_infos = _recipient_infos(reader, fields.required(der.SET))
@@ -119,7 +118,7 @@ class AuthEnvelopedData:
             UntrustworthyError: it is none, or more of it than is held.
             FileError: it cannot be read.
         """
-        reader, fields, end = opened(source, ID_AUTH_ENVELOPED_DATA)
+        reader, fields, end = opened(source, oids.ID_AUTH_ENVELOPED_DATA)
         version = integer(reader.contents(fields.required(der.INTEGER)))
         originator_info = _originator_info(reader, fields.optional(CONTEXT_0))
         recipient_infos = _recipient_infos(reader, fields.required(der.SET))

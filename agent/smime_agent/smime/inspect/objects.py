@@ -9,9 +9,6 @@ from smime_agent import der
 from smime_agent.cms import oids
 from smime_agent.cms.ber import CONSTRUCTED, Reader, header, integer, malformed, object_identifier
 from smime_agent.cms.compressed_data import (
-    ID_COMPRESSED_DATA,
-    ID_DIGESTED_DATA,
-    ID_ENCRYPTED_DATA,
     CompressedData,
     DigestedData,
     EncryptedData,
@@ -19,8 +16,6 @@ from smime_agent.cms.compressed_data import (
 from smime_agent.cms.content import Content
 from smime_agent.cms.content_info import CONTEXT_0, CONTEXT_1, OBJECT_IDENTIFIER, open_content_info, typed_content
 from smime_agent.cms.enveloped_data import (
-    ID_AUTH_ENVELOPED_DATA,
-    ID_ENVELOPED_DATA,
     AuthEnvelopedData,
     EnvelopedData,
 )
@@ -85,11 +80,11 @@ class ObjectReader:
         read = {
             oids.ID_DATA: self._data,
             oids.ID_SIGNED_DATA: self._signed_data,
-            ID_ENVELOPED_DATA: self._enveloped_data,
-            ID_AUTH_ENVELOPED_DATA: self._auth_enveloped_data,
-            ID_COMPRESSED_DATA: self._compressed_data,
-            ID_DIGESTED_DATA: self._digested_data,
-            ID_ENCRYPTED_DATA: self._encrypted_data,
+            oids.ID_ENVELOPED_DATA: self._enveloped_data,
+            oids.ID_AUTH_ENVELOPED_DATA: self._auth_enveloped_data,
+            oids.ID_COMPRESSED_DATA: self._compressed_data,
+            oids.ID_DIGESTED_DATA: self._digested_data,
+            oids.ID_ENCRYPTED_DATA: self._encrypted_data,
         }.get(dotted)
         if read is None:
             draft.notes.append("what is in it is not read")
