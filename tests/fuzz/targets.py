@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.utils
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -118,8 +119,15 @@ def _check_signature(signed: SignedData, info: SignerInfo, digests: ContentDiges
         return
 
 
+#: Whether strangers are asked for what they read. They have quirks of their own, and a new one is to be looked at by a
+#: person, not to stop a change: CI leaves them out. Errors, time, memory and verdicts are looked at always.
+COMPARES: Final = os.environ.get("FUZZ_COMPARES", "yes") == "yes"
+
+
 def _compare_signed(data: bytes, signed: SignedData, content: bytes) -> None:
     """Where asn1crypto reads it too, it reads the same."""
+    if not COMPARES:
+        return
     try:
         theirs = judge.ContentInfo.load(to_der(data[: len(data) - signed.trailing]), strict=True)["content"]
         certificates = sum(one.name == "certificate" for one in theirs["certificates"])
@@ -250,6 +258,8 @@ def _look_into(data: bytes, mail: Part) -> None:
     canonical = b"".join(halves.content_chunks())
     assert b"".join(mime.canonical_lines(iter([canonical]))) == canonical, "canonical is not canonical"
     content = halves.content_part()
+    if not COMPARES:
+        return
     theirs: object = email.message_from_bytes(data).get_payload()
     assert isinstance(theirs, list), "another reader sees no multipart"
     assert len(theirs) == 2, "another reader sees another number of parts"
@@ -275,6 +285,8 @@ def read_sender(data: bytes) -> None:
 
 def _compare_senders(data: bytes, ours: list[str | None]) -> None:
     """Where nothing is wrong with From, the standard library sees the same addresses."""
+    if not COMPARES:
+        return
     text: object = email.message_from_bytes(data).get("From", "")
     refused = b"\0" in data or b"\r" in data.replace(b"\r\n", b"")  # for these the whole mail is
     if refused or not isinstance(text, str) or not text.isascii() or any(not address for address in ours):

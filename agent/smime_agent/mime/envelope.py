@@ -175,6 +175,8 @@ def clear_signed(part: Part) -> ClearSigned:
     if not (closed or len(delimiters) == 2) or any(delimiter.closing for delimiter in delimiters[:2]):  # noqa: PLR2004
         raise malformed("a multipart/signed does not have exactly two parts")
     first, second = delimiters[:2]
+    if second.start < first.stop:
+        raise malformed("a boundary follows directly on another, and readers count different parts")
     end, stop = (delimiters[2].start, delimiters[2].stop) if closed else (part.end, part.end)
     signature = read_part(part.source, second.stop, max(second.stop, end))
     _refuse_other_signature(signature)
