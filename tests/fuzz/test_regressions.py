@@ -32,8 +32,8 @@ _STRANGE_USAGE: Final = WORKSHOP.leaf(Leaf((rfc822(ALICE),), usage=extension("2.
 #: What went wrong, the target, and the input.
 FOUND: Final = (
     ("two boundaries in a row are one to others", "mail",
-     b'From: a@b.example\nContent-Type: multipart/signed; protocol="application/pkcs7-signature"; boundary="=_signed"\n\n'
-     + _SIGNED.replace(b"\n\n", b"\n", 1)),
+     b'From: a@b.example\nContent-Type: multipart/signed; boundary="=_signed"; protocol="application/pkcs7-signature"'
+     b"\n\n" + _SIGNED.replace(b"\n\n", b"\n", 1)),
     ("a quote that stands alone hides the boundary from others", "mail",
      b'From: a@b.example\nContent-Type: multipart/signed;";boundary="=_signed"\n\n' + _SIGNED),
     ("a blank before a colon ends the header for others", "mail",

@@ -112,7 +112,12 @@ def test_line_ends_may_be_mixed() -> None:
 
 
 def test_nothing_may_be_signed() -> None:
-    assert b"".join(signed(b"--b\n--b\n" + SIGNATURE + b"--b--").content_chunks()) == b""
+    assert b"".join(signed(b"--b\n\n--b\n" + SIGNATURE + b"--b--").content_chunks()) == b""
+
+
+def test_two_boundaries_in_a_row_share_their_line_break() -> None:
+    with pytest.raises(UntrustworthyError):
+        signed(b"--b\n--b\n" + SIGNATURE + b"--b--")
 
 
 def test_a_carriage_return_before_the_line_break_is_content() -> None:
