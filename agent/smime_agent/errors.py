@@ -7,6 +7,7 @@ The code below a class is the exit code of the command line (0 is done, 1 is a b
     │   ├── ConfigError                 the configuration file says something else than it may
     │   ├── FileError                   a file cannot be read or written
     │   └── AmbiguousError              several tokens or keys fit
+    ├── NotEncryptedError ......... 3   there is nothing to decrypt
     ├── InvalidMessageError ....... 6   not a mail, or one whose structure cannot be kept
     ├── NoKeyError ................ 7   no key of ours fits
     ├── TokenError ................ 8   the token, or its PKCS#11 module, does not do its part
@@ -22,6 +23,7 @@ The code below a class is the exit code of the command line (0 is done, 1 is a b
     │   └── PinUnavailableError         there is nobody to ask, or no answer
     └── PolicyError .............. 10   it could be done, and it should not
         ├── AlreadySignedError
+        ├── RecipientRefusedError       nothing should be encrypted to this certificate
         └── CertificateNotUsableError   expired, not yet valid, or not for this use
 """
 
@@ -66,6 +68,12 @@ class FileError(UsageError):
 
 class AmbiguousError(UsageError):
     """Several tokens, keys or certificates fit, and guessing would be wrong."""
+
+
+class NotEncryptedError(SmimeAgentError):
+    """There is nothing to decrypt, or only in a part of the mail."""
+
+    exit_code = 3
 
 
 class InvalidMessageError(SmimeAgentError):
@@ -136,6 +144,10 @@ class PolicyError(SmimeAgentError):
 
 class AlreadySignedError(PolicyError):
     """The mail carries a signature, and nobody asked for a second one."""
+
+
+class RecipientRefusedError(PolicyError):
+    """Nothing should be encrypted to the certificate of a recipient."""
 
 
 class CertificateNotUsableError(PolicyError):

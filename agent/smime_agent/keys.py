@@ -49,6 +49,61 @@ class Signer(Protocol):
         ...
 
 
+class ContentKey:
+    """A content-encryption key in memory that does not print."""
+
+    __slots__ = ("_octets",)
+
+    def __init__(self, octets: bytes) -> None:
+        """Hold ``octets``."""
+        self._octets = octets
+
+    def __repr__(self) -> str:
+        """Never the key."""
+        return "ContentKey(...)"
+
+    def reveal(self) -> bytes:
+        """The octets, for a cipher and nothing else."""
+        return self._octets
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A content-encryption key as one recipient got it: all that a key is ever asked to unwrap.
+
+    ``recipient_info`` is one RecipientInfo, encoded; ``position`` tells which of its RecipientEncryptedKeys is meant,
+    and is 0 where it has none (RFC 5652, 6.2). ``content_encryption`` is the DER AlgorithmIdentifier of the content,
+    which says how long the key is.
+    """
+
+    recipient_info: bytes
+    position: int
+    content_encryption: bytes
+
+
+class Decrypter(Protocol):
+    """A key that unwraps content-encryption keys."""
+
+    @property
+    def name(self) -> str:
+        """Which key on which token, for people."""
+        ...
+
+    def unwrap(self, wrapped: WrappedKey, *, legacy: bool = False) -> ContentKey:
+        """The content-encryption key, by one private-key operation that is never repeated.
+
+        Where RSAES-PKCS1-v1_5 fails, a random key of the right length is returned, and nobody can tell
+        (RFC 3218, 2.3.2). ``legacy`` permits keys wrapped with Triple DES.
+
+        Raises:
+            DecryptionError: the key is another one, or was changed; never with RSAES-PKCS1-v1_5.
+            UntrustworthyError: the RecipientInfo is damaged, or of a kind that this key cannot unwrap.
+            PolicyError: only ``legacy`` permits it.
+            TokenError, PinError: from the token.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class KeyQuery:
     """Which key is wanted: one that a person named, else one whose certificate covers an address.
