@@ -16,6 +16,7 @@ from smime_agent.x509 import same_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from smime_agent.cms.normal import Value
     from smime_agent.cms.signer_info import SignerIdentifier
 
 #: Certificates that fit one signer; more are not looked for.
@@ -84,6 +85,16 @@ class CertificateIndex:
         return self._read[place]
 
 
+def extension_of(certificate: bytes, identifier: bytes) -> bytes | None:
+    """The value of the first extension with that encoded OID; nothing where there is none that can be read."""
+    try:
+        fields = _fields(certificate)
+        extensions = fields[-1].contents if fields[-1].tag == _EXTENSIONS else b""
+        return next(_extension_values(extensions, identifier), None)
+    except (UntrustworthyError, IndexError):
+        return None
+
+
 def names_of(certificate: bytes) -> CertificateNames | None:
     """What names a certificate, read from its octets (RFC 5280, 4.1); nothing if they are none."""
     return _names_of(certificate) if len(certificate) <= _KEPT else _names_of.__wrapped__(certificate)
@@ -92,20 +103,28 @@ def names_of(certificate: bytes) -> CertificateNames | None:
 @lru_cache(maxsize=64)  # the mails of one run come from few signers
 def _names_of(certificate: bytes) -> CertificateNames | None:
     try:
-        tbs_certificate = values(value(certificate, der.SEQUENCE), _MAX_FIELDS)[0]
-        fields = values(value(tbs_certificate.encoded, der.SEQUENCE), _MAX_FIELDS)
+        fields = _fields(certificate)
         serial, _, issuer = fields[1:4] if fields[0].tag == _VERSION else fields[:3]
         if (serial.tag, issuer.tag) != (der.INTEGER, der.SEQUENCE):
             return None
         extensions = fields[-1].contents if fields[-1].tag == _EXTENSIONS else b""
-        key_identifier = next(_subject_key_identifiers(extensions), None)
+        key_identifier = next(_extension_values(extensions, _SUBJECT_KEY_IDENTIFIER), None)
+        if key_identifier is not None:
+            key_identifier = value(key_identifier, der.OCTET_STRING)
         return CertificateNames(issuer.encoded, integer(serial.contents), key_identifier)
     except (UntrustworthyError, IndexError, ValueError):
         return None
 
 
-def _subject_key_identifiers(extensions: bytes) -> Iterator[bytes]:
-    if _SUBJECT_KEY_IDENTIFIER in extensions:
+def _fields(certificate: bytes) -> list[Value]:
+    """The fields of the TBSCertificate."""
+    tbs_certificate = values(value(certificate, der.SEQUENCE), _MAX_FIELDS)[0]
+    return values(value(tbs_certificate.encoded, der.SEQUENCE), _MAX_FIELDS)
+
+
+def _extension_values(extensions: bytes, identifier: bytes) -> Iterator[bytes]:
+    """What stands in the OCTET STRINGs of the extensions with that encoded OID."""
+    if identifier in extensions:
         for extension in values(value(extensions, der.SEQUENCE), _MAX_EXTENSIONS):
-            if extension.contents.startswith(_SUBJECT_KEY_IDENTIFIER):
-                yield value(values(extension.contents, _MAX_FIELDS)[-1].contents, der.OCTET_STRING)
+            if extension.contents.startswith(identifier):
+                yield values(extension.contents, _MAX_FIELDS)[-1].contents
