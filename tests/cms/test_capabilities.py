@@ -35,10 +35,13 @@ OAEP_SHA256_AS_PRINTED = bytes.fromhex(
     "303806092a864886f70d010107302b300d06096086480165030402010500301a06092a864886f70d010108300d0609608648016503040201"
     "0500"
 )
-#: The same with the tags of RFC 4055, 4.1: as OpenSSL writes it in a KeyTransRecipientInfo.
+#: The same with the tags of RFC 4055, 4.1; and as OpenSSL writes it, with nothing for NULL.
 OAEP_SHA256 = bytes.fromhex(
     "303c06092a864886f70d010107302fa00f300d06096086480165030402010500a11c301a06092a864886f70d010108300d06096086480165"
     "030402010500"
+)
+OAEP_SHA256_WITHOUT_NULL = bytes.fromhex(
+    "303806092a864886f70d010107302ba00d300b0609608648016503040201a11a301806092a864886f70d010108300b0609608648016503040201"
 )
 OAEP_SHA384 = OAEP_SHA256.replace(bytes.fromhex("0402010500"), bytes.fromhex("0402020500"))
 MIXED = OAEP_SHA256[: OAEP_SHA256.index(b"\xa1")].replace(b"\x30\x3c", b"\x30\x1e").replace(b"\x30\x2f", b"\x30\x11")
@@ -88,7 +91,11 @@ def test_bare_object_identifiers_are_read() -> None:
     )
 
 
-@pytest.mark.parametrize("oaep", [OAEP_SHA256, OAEP_SHA256_AS_PRINTED], ids=["tagged", "as RFC 3560 prints it"])
+@pytest.mark.parametrize(
+    "oaep",
+    [OAEP_SHA256, OAEP_SHA256_WITHOUT_NULL, OAEP_SHA256_AS_PRINTED],
+    ids=["tagged", "without NULL", "as RFC 3560 prints it"],
+)
 def test_oaep_with_sha_256(oaep: bytes) -> None:
     assert read(AES_128_CBC, oaep).oaep_sha256
 

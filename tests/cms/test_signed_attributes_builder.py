@@ -11,12 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smime_agent import der
-from smime_agent.cms import SignedAttributesBuilder
+from smime_agent.algorithms import ContentEncryption
+from smime_agent.cms import SignedAttributesBuilder, oids
+from smime_agent.cms.capabilities import read_capabilities
 from smime_agent.cms.signed_attributes_builder import attribute, issuer_and_serial_number
 
 if TYPE_CHECKING:
     from tests.cms.conftest import SoftwareSigner
 
+#: RFC 3560, 5, with the tags of RFC 4055, 4.1.
+OAEP_SHA256 = bytes.fromhex(
+    "303c06092a864886f70d010107302fa00f300d06096086480165030402010500a11c301a06092a864886f70d010108300d06096086480165"
+    "030402010500"
+)
 AT = datetime(2026, 5, 17, 12, 30, 1, tzinfo=UTC)
 
 
@@ -61,3 +68,24 @@ def test_issuer_and_serial_number(signer: SoftwareSigner) -> None:
         certificate.issuer_encoded,
         certificate.serial_number,
     )
+
+
+def test_what_we_announce_is_what_we_read(signer: SoftwareSigner) -> None:
+    attributes = attributes_of(SignedAttributesBuilder(signer.identity, signer.scheme).encode(b"d" * 32, AT))
+    (announced,) = attributes[oids.SMIME_CAPABILITIES]["values"]
+    capabilities = read_capabilities(announced.dump())
+    assert capabilities.content_encryption == (
+        ContentEncryption.AES256_GCM,
+        ContentEncryption.AES128_GCM,
+        ContentEncryption.CHACHA20_POLY1305,
+        ContentEncryption.AES256_CBC,
+        ContentEncryption.AES192_CBC,
+        ContentEncryption.AES128_CBC,
+    )
+    assert capabilities.oaep_sha256
+
+
+def test_oaep_is_announced_with_the_tags_that_it_has_elsewhere(signer: SoftwareSigner) -> None:
+    attributes = attributes_of(SignedAttributesBuilder(signer.identity, signer.scheme).encode(b"d" * 32, AT))
+    (announced,) = attributes[oids.SMIME_CAPABILITIES]["values"]
+    assert announced.dump().endswith(OAEP_SHA256)

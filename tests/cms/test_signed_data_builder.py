@@ -175,11 +175,17 @@ def test_the_signing_certificate_is_bound(read: Read, signer: SoftwareSigner) ->
 
 def test_capabilities_are_a_list_of_ciphers_the_strongest_first(read: Read) -> None:  # RFC 8551, 2.5.2
     capabilities = core.SequenceOf.load(read.value("1.2.840.113549.1.9.15").dump(), spec=algos.AlgorithmIdentifier)
-    dotted = [one["algorithm"].dotted for one in capabilities]
+    *ciphers, oaep = capabilities
+    dotted = [one["algorithm"].dotted for one in ciphers]
     assert [algos.EncryptionAlgorithmId.map(one) for one in dotted] == [
-        "aes256_gcm", "aes128_gcm", "aes256_cbc", "aes128_cbc",
+        "aes256_gcm", "aes128_gcm", "1.2.840.113549.1.9.16.3.18", "aes256_cbc", "aes192_cbc", "aes128_cbc",
     ]  # fmt: skip
-    assert {one["parameters"].dump() for one in capabilities} == {b""}
+    assert {one["parameters"].dump() for one in ciphers} == {b""}
+    assert oaep["algorithm"].dotted == "1.2.840.113549.1.1.7"
+    parameters = algos.RSAESOAEPParams.load(oaep["parameters"].dump(), strict=True)
+    mask = parameters["mask_gen_algorithm"]
+    assert parameters["hash_algorithm"]["algorithm"].native == "sha256"
+    assert (mask["algorithm"].native, mask["parameters"]["algorithm"].native) == ("mgf1", "sha256")
 
 
 def test_the_encryption_certificate_is_preferred_and_sent_along(read: Read, signer: SoftwareSigner) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from smime_agent import der
+from smime_agent.algorithms import ContentEncryption, Digest
 from smime_agent.cms import oids
 from smime_agent.keys import ToBeSigned
 
@@ -16,12 +17,21 @@ if TYPE_CHECKING:
     from smime_agent.keys import Identity
     from smime_agent.x509 import Certificate
 
-#: What an answer may be encrypted with, most wanted first. Parameters are absent (RFC 8551, 2.5.2; RFC 3565, 5.1).
-_CONTENT_ENCRYPTION = (
-    "2.16.840.1.101.3.4.1.46",  # AES-256-GCM
-    "2.16.840.1.101.3.4.1.6",  # AES-128-GCM
-    "2.16.840.1.101.3.4.1.42",  # AES-256-CBC
-    "2.16.840.1.101.3.4.1.2",  # AES-128-CBC
+_SHA256: Final = Digest.SHA256.algorithm_identifier_with_null
+#: What an answer may be encrypted with, most wanted first, parameters absent (RFC 8551, 2.5.2; RFC 3565, 5.1;
+#: RFC 8103, 4); then how its key may be encrypted to an RSA key. RFC 3560, 5, prints the last without the tags that
+#: RFC 4055, 4.1, gives it: what is printed cannot be decoded.
+_CAPABILITIES: Final = der.sequence(
+    der.algorithm(ContentEncryption.AES256_GCM.oid),
+    der.algorithm(ContentEncryption.AES128_GCM.oid),
+    der.algorithm(ContentEncryption.CHACHA20_POLY1305.oid),
+    der.algorithm(ContentEncryption.AES256_CBC.oid),
+    der.algorithm(ContentEncryption.AES192_CBC.oid),
+    der.algorithm(ContentEncryption.AES128_CBC.oid),
+    der.algorithm(
+        "1.2.840.113549.1.1.7",  # id-RSAES-OAEP
+        der.sequence(der.context(0, _SHA256), der.context(1, der.algorithm("1.2.840.113549.1.1.8", _SHA256))),
+    ),
 )
 
 
@@ -40,7 +50,7 @@ class SignedAttributesBuilder:
         """Prepare for messages signed by ``identity`` with ``scheme``."""
         self._constant = [
             attribute(oids.CONTENT_TYPE, der.object_identifier(oids.ID_DATA)),
-            attribute(oids.SMIME_CAPABILITIES, der.sequence(*map(der.algorithm, _CONTENT_ENCRYPTION))),
+            attribute(oids.SMIME_CAPABILITIES, _CAPABILITIES),
             attribute(oids.SIGNING_CERTIFICATE_V2, _signing_certificate_v2(identity.certificate)),
             attribute(oids.CMS_ALGORITHM_PROTECTION, _cms_algorithm_protection(scheme)),
         ]
