@@ -8,23 +8,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from smime_agent.api.content import open_content
-from smime_agent.config import cache_directory
-from smime_agent.errors import UsageError
-from smime_agent.pem import dearmored
+from smime_agent.api.trusting import trust_of
 from smime_agent.smime.signers import SignerCheck
 from smime_agent.smime.verify import verify
-from smime_agent.trust.anchors import Anchor
 from smime_agent.trust.evidence import RevocationMode
-from smime_agent.trust.path import PathValidator, TrustPolicy
-from smime_agent.x509 import InvalidCertificateError, load_certificates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from smime_agent.api.content import Content
     from smime_agent.smime.verification import Verification
-    from smime_agent.trust.evidence import RevocationSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +41,6 @@ class VerifyOptions:
 
 
 _DEFAULTS = VerifyOptions()
-_LARGEST_FILE = 64 * 1024 * 1024  # octets, of CA files and CRLs
 
 
 class Verifier:
@@ -63,19 +56,18 @@ class Verifier:
             FileError, UsageError: a file cannot be read, or holds something else.
         """
         now = datetime.now(UTC)
-        given = tuple(anchor for path in options.ca_files for anchor in _anchors(path))
-        policy = TrustPolicy(
-            (*given, *(_system_roots() if options.system_roots else ())),
-            at=options.at or now,
-            revocation=options.revocation,
-            weak_digests=options.legacy,
+        trust = trust_of(
+            options,
+            options.at or now,
             in_retrospect=options.at is not None,
+            weak_digests=options.legacy,
+            on_fetch=on_fetch,
         )
         self._check = SignerCheck(
-            PathValidator(policy, _revocation_source(options, on_fetch), _given_crls(options)),
+            trust.validator,
             now=now,
             in_retrospect=options.at is not None,
-            known=tuple(anchor.certificate for anchor in given),
+            known=tuple(anchor.certificate for anchor in trust.given),
         )
 
     @property
@@ -109,69 +101,3 @@ class Verifier:
             if beside is not None and beside is not content:
                 resources.enter_context(beside)
             yield verify(source, self._check, resources, expected_sender=expected_sender, content=beside)
-
-
-def _anchors(path: Path) -> list[Anchor]:
-    data = _read(path, "CA file")
-    try:
-        return [Anchor(certificate, str(path)) for certificate in load_certificates(data)]
-    except InvalidCertificateError as error:
-        msg = f"there is no CA in {path}: {error}"
-        raise UsageError(msg) from error
-
-
-def _given_crls(options: VerifyOptions) -> list[bytes]:
-    return [crl for path in options.crl_files for crl in _crls(path)]
-
-
-def _crls(path: Path) -> list[bytes]:
-    """The CRLs of a file, in DER.
-
-    Raises:
-        UsageError: it cannot be read, or holds something else.
-    """
-    from cryptography.x509 import InvalidVersion, load_der_x509_crl
-
-    data = _read(path, "CRL file")
-    try:
-        crls = dearmored(data, {"X509 CRL"}) if b"-----BEGIN" in data else [data]
-        for crl in crls:
-            load_der_x509_crl(crl)
-    except (ValueError, InvalidVersion):
-        crls = []
-    if not crls:
-        msg = f"there is no CRL in {path}"
-        raise UsageError(msg)
-    return crls
-
-
-def _read(path: Path, what: str) -> bytes:
-    """A file that a person named.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        msg = f"cannot read the {what} {path}: {error.strerror}"
-        raise UsageError(msg) from error
-    if len(data) > _LARGEST_FILE:
-        msg = f"the {what} {path} is larger than any"
-        raise UsageError(msg)
-    return data
-
-
-def _system_roots() -> Sequence[Anchor]:
-    from smime_agent.tokens.roots import mail_roots
-
-    return mail_roots()
-
-
-def _revocation_source(options: VerifyOptions, on_fetch: Callable[[str], None] | None) -> RevocationSource | None:
-    if options.revocation is RevocationMode.OFF:
-        return None
-    from smime_agent.retrieval import NetworkSource
-
-    return NetworkSource(cache_directory(), offline=options.offline, on_fetch=on_fetch)
