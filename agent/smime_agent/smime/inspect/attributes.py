@@ -8,6 +8,7 @@ from smime_agent import der
 from smime_agent.cms import oids
 from smime_agent.cms.ber import integer, object_identifier
 from smime_agent.cms.content_info import OBJECT_IDENTIFIER
+from smime_agent.cms.distinguished_name import string
 from smime_agent.cms.normal import to_der, value, values
 from smime_agent.cms.signer_info import algorithm_of
 from smime_agent.names import name_of
@@ -106,7 +107,7 @@ def _time(encoded: bytes) -> Iterator[Value]:
 
 def _text(encoded: bytes) -> Iterator[Value]:
     (found,) = values(encoded)
-    yield tree.value(VALUE, words.string(found.tag, found.contents))
+    yield tree.value(VALUE, string(found.tag, found.contents))
 
 
 def _binary_time(encoded: bytes) -> Iterator[Value]:
@@ -191,7 +192,7 @@ def _content_hint(encoded: bytes) -> Iterator[Value]:
     """ContentHints (RFC 2634, 2.9)."""
     *description, content_type = values(value(encoded, der.SEQUENCE))
     for one in description:
-        yield tree.value("description", words.string(one.tag, one.contents))
+        yield tree.value("description", string(one.tag, one.contents))
     yield tree.named("content_type", object_identifier(content_type.contents))
 
 
@@ -215,7 +216,7 @@ def _security_label(encoded: bytes) -> Iterator[Value]:
         elif field.tag == der.SET:
             yield tree.count_of("categories", field.contents)
         else:
-            yield tree.value("privacy_mark", words.string(field.tag, field.contents))
+            yield tree.value("privacy_mark", string(field.tag, field.contents))
 
 
 def _first_oid(encoded: bytes) -> Iterator[Value]:

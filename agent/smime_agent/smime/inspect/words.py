@@ -6,46 +6,33 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from smime_agent import der
+from smime_agent.cms import distinguished_name as names
 from smime_agent.cms.ber import integer, object_identifier
 from smime_agent.cms.content_info import OBJECT_IDENTIFIER
-from smime_agent.cms.normal import to_der, value, values
+from smime_agent.cms.distinguished_name import UNREADABLE
+from smime_agent.cms.normal import value, values
 from smime_agent.cms.signer_info import AlgorithmIdentifier, algorithm_of
 from smime_agent.names import name_of
 from smime_agent.smime.inspect.tree import cut, hexadecimal
 from smime_agent.verdict import UntrustworthyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from smime_agent.cms.normal import Value
 
-UNREADABLE: Final = "(unreadable)"
 #: What reading a small value can raise: a field that is missing, or that is something else.
 _DAMAGED: Final = (UntrustworthyError, IndexError, ValueError)
 _TIME: Final = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:[.,]\d{1,9})?(Z|[+-]\d{4})?")
 _CONTEXT: Final = 0xA0
 _BIT_STRING: Final = 0x03
-#: How the strings of a name are encoded (X.690, 8.23); what else there is is ASCII.
-_ENCODINGS: Final = {0x0C: "utf-8", 0x14: "latin-1", 0x1C: "utf-32-be", 0x1E: "utf-16-be"}
-_STRINGS: Final = frozenset({*range(0x12, 0x17), 0x19, 0x1A, 0x1B, *_ENCODINGS})
 #: RFC 2268, 6: the effective key bits behind the version numbers that are in use.
 _RC2_BITS: Final = {160: 40, 120: 64, 58: 128}
 
 
 def distinguished_name(encoded: bytes) -> str:
     """A Name in DER or BER, the most specific part first, as in RFC 4514."""
-    try:
-        sets = values(value(to_der(encoded), der.SEQUENCE))
-        return cut(", ".join("+".join(_name_parts(one.contents)) for one in reversed(sets))) or "(empty name)"
-    except _DAMAGED:
-        return UNREADABLE
-
-
-def string(tag: int, contents: bytes) -> str:
-    """A character string of any type, else its octets in hexadecimal."""
-    if tag not in _STRINGS:
-        return f"#{hexadecimal(contents)}"
-    return contents.decode(_ENCODINGS.get(tag, "ascii"), "replace")
+    return cut(names.distinguished_name(encoded))
 
 
 def time(tag: int, contents: bytes) -> str:
@@ -79,12 +66,6 @@ def algorithm(identifier: AlgorithmIdentifier) -> str:
         return cut(name + _PARAMETERS.get(identifier.oid, _unknown)(parameters or b"\x30\x00"))
     except _DAMAGED:
         return f"{name}, parameters {UNREADABLE}"
-
-
-def _name_parts(contents: bytes) -> Iterator[str]:
-    for part in values(contents):
-        oid, text = values(value(part.encoded, der.SEQUENCE))[:2]
-        yield f"{name_of(object_identifier(oid.contents))}={string(text.tag, text.contents)}"
 
 
 # Parameters, each from its DER
