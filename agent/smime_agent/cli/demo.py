@@ -17,7 +17,7 @@ from smime_agent.algorithms import KeyType, KeyUsage
 from smime_agent.api import signing
 from smime_agent.api.verifying import Verifier, VerifyOptions
 from smime_agent.cli import ui
-from smime_agent.cli.findings import card
+from smime_agent.cli.card import card
 from smime_agent.cli.guard import guard
 from smime_agent.errors import FileError, ModuleLoadError
 from smime_agent.keys import Pin

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smime_agent.cli import ui
-from smime_agent.cli.findings import as_json, card
+from smime_agent.cli.card import card
+from smime_agent.cli.findings import as_json
 from smime_agent.cli.main import unexpected
 from smime_agent.cli.output import check_output, open_source, refuse_same_file, write_result
 from smime_agent.errors import FileError, SmimeAgentError, UsageError

@@ -13,7 +13,8 @@ from smime_agent.algorithms import Digest, Padding
 from smime_agent.api.signing import Format, OpenToken, SignOptions, open_token
 from smime_agent.certificates.chains import stored_chain
 from smime_agent.cli import ui
-from smime_agent.cli.bulk import NO_JOB, Job, Outcome, sign_jobs
+from smime_agent.cli.bulk import NO_JOB, Outcome, sign_jobs
+from smime_agent.cli.jobs import Job
 from smime_agent.cli.main import silence_destructors, unexpected
 from smime_agent.config import data_directory
 from smime_agent.errors import SmimeAgentError

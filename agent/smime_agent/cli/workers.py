@@ -17,7 +17,8 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from smime_agent.cli.bulk import NO_JOB, Job, Outcome
+from smime_agent.cli.bulk import NO_JOB, Outcome
+from smime_agent.cli.jobs import Job
 from smime_agent.errors import PinError, TokenError
 
 if TYPE_CHECKING:
