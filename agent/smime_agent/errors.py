@@ -46,6 +46,12 @@ class SmimeAgentError(Exception):
     hint: str | None
     details: tuple[str, ...]
 
+    @property
+    def code(self) -> str:
+        """A name for programs, that of the class: ``token-removed``, ``no-key``."""
+        name = type(self).__name__.removesuffix("Error")
+        return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+
     def __init__(self, message: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.hint = hint
@@ -71,9 +77,10 @@ class AmbiguousError(UsageError):
 
 
 class NotEncryptedError(SmimeAgentError):
-    """There is nothing to decrypt, or only in a part of the mail."""
+    """There is nothing to decrypt, or only in parts of the mail, whose numbers are ``parts``."""
 
     exit_code = 3
+    parts: tuple[str, ...] = ()
 
 
 class InvalidMessageError(SmimeAgentError):

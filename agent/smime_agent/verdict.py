@@ -122,6 +122,8 @@ class Code(StrEnum):
     REVOCATION_UNAVAILABLE = "revocation-unavailable", Verdict.TRUSTED
     NO_SENDER = "no-sender", Verdict.TRUSTED  # bare CMS: nobody claims to have sent it
     OTHER_SIGNER = "other-signer", Verdict.TRUSTED  # an inner layer is signed by somebody else than the sender
+    OTHER_SENDER = "other-sender", Verdict.TRUSTED  # what was encrypted names another sender than the mail around it
+    NO_KEY = "no-key", Verdict.TRUSTED  # an inner layer is encrypted for somebody else
     NESTED_MESSAGE = "nested-message", Verdict.TRUSTED  # a mail is attached, whose sender nobody vouches for
     COUNTERSIGNED = "countersigned", Verdict.TRUSTED
     PREAMBLE = "preamble", Verdict.TRUSTED  # text before the first boundary, which no mail program shows

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from smime_agent import cms, mime
 from smime_agent.cms import oids
-from smime_agent.mime import LayerKind
+from smime_agent.errors import NoKeyError
+from smime_agent.mime import Form, LayerKind
 from smime_agent.names import name_of
 from smime_agent.smime.verification import Layer, LayerType
 from smime_agent.verdict import Code, Reason, UntrustworthyError, Verdict
@@ -20,7 +21,8 @@ from smime_agent.verdict import Code, Reason, UntrustworthyError, Verdict
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
-    from smime_agent.mime import Part
+    from smime_agent.mime import Node, Part
+    from smime_agent.smime.opening import Opener
     from smime_agent.smime.signers import SignerCheck
     from smime_agent.smime.verification import Signer
     from smime_agent.source import Source
@@ -29,26 +31,30 @@ if TYPE_CHECKING:
 LAYER_LIMIT: Final = 10
 #: More parts than these that are protected on their own are not listed.
 ERRANT_LIMIT: Final = 10
-_OTHER_TYPES: Final = {
-    oids.ID_ENVELOPED_DATA: LayerType.ENCRYPTED,
-    oids.ID_AUTH_ENVELOPED_DATA: LayerType.ENCRYPTED,
-    oids.ID_COMPRESSED_DATA: LayerType.COMPRESSED,
-}
+_ENCRYPTED: Final = frozenset({oids.ID_ENVELOPED_DATA, oids.ID_AUTH_ENVELOPED_DATA})
 _OTHER_CONTENT: Final = frozenset({Code.DIGEST_MISMATCH, Code.SIGNATURE_MISMATCH})
 _BARE: Final = "cms"  # the form of CMS that no mail is around
 _Octets = Callable[[], Iterator[bytes]]
 
 
 class OpenedMessage:
-    """The layers of one message, as they are taken off."""
+    """The layers of one message, as they are taken off.
 
-    def __init__(self, check: SignerCheck, resources: ExitStack) -> None:
+    ``payload`` is what a person reads, where that is a MIME entity inside layers; ``plaintext`` is what was in the
+    innermost layer that was decrypted, and in compression directly inside it; ``errant`` are layers that protect only
+    a part. Without an ``opener``, encrypted layers stay closed.
+    """
+
+    def __init__(self, check: SignerCheck, resources: ExitStack, opener: Opener | None = None) -> None:
         self._check = check
         self._resources = resources
+        self._opener = opener
         self.layers: list[Layer] = []
         self.reasons: list[Reason] = []
         self.notes: list[Reason] = []
         self.payload: Part | None = None
+        self.plaintext: Source | None = None
+        self.errant: list[Node] = []
 
     def envelope(self, mail: Part, beside: Source | None) -> None:
         """All layers of the Cryptographic Envelope, then a look at what is in it."""
@@ -56,8 +62,6 @@ class OpenedMessage:
             raise UntrustworthyError(Code.UNEXPECTED_CONTENT, "the mail has a content, and another was given")
         part: Part | None = mail
         while part is not None and (kind := mime.layer_of(part)) is not None:
-            if len(self.layers) == LAYER_LIMIT:
-                raise UntrustworthyError(Code.LIMIT_EXCEEDED, f"the mail has more than {LAYER_LIMIT} layers")
             part = self._inside(part, kind)
         if part is not None:
             self.payload = part if self.layers else None
@@ -65,12 +69,15 @@ class OpenedMessage:
 
     def _inside(self, part: Part, kind: LayerKind) -> Part | None:
         """What is in a layer, which is added; none where that cannot be read."""
+        self._one_more()
         try:
             if kind is LayerKind.CLEAR_SIGNED:
                 return self._clear_signed(part)
             if kind is LayerKind.CMS:
                 return self._opaque(part)
         except UntrustworthyError as error:
+            if self._opener is not None and self.plaintext is None:
+                raise  # there is nothing to show
             claims_to_sign = error.reason.code.verdict is Verdict.INVALID
             kind_of_layer = LayerType.SIGNED if claims_to_sign else LayerType.OTHER
             self.layers.append(Layer(kind_of_layer, _media_type(part), reasons=(error.reason,)))
@@ -78,9 +85,37 @@ class OpenedMessage:
             self.layers.append(Layer(LayerType.OTHER, _media_type(part)))
         return None
 
+    def _one_more(self) -> None:
+        if len(self.layers) == LAYER_LIMIT:
+            raise UntrustworthyError(Code.LIMIT_EXCEEDED, f"the mail has more than {LAYER_LIMIT} layers")
+
     def bare(self, source: Source, content: Source | None) -> None:
-        """CMS that no mail is around."""
-        self._cms(source, _BARE, content)
+        """CMS that no mail is around, and the layers in it, where it is to be decrypted."""
+        inside = self._cms(source, _BARE, content)
+        if self._opener is not None and inside is not None:
+            part = self._entity(inside, lenient=True)
+            if part is not None:
+                self.envelope(part, None)
+
+    def _entity(self, content: Source, *, lenient: bool = False) -> Part | None:
+        """The MIME entity in a layer; where CMS stands there without MIME around it, what is in that.
+
+        ``lenient``: nobody said that it is one.
+        """
+        while self._opener is not None and mime.recognise(content) is Form.DER:
+            self._one_more()
+            inside = self._cms(content, _BARE)
+            if inside is None:
+                return None
+            content = inside
+        if lenient and mime.recognise(content) is not Form.MAIL:
+            return None
+        try:
+            return mime.read_protected(content)
+        except UntrustworthyError:
+            if not lenient:
+                raise
+        return None
 
     def _clear_signed(self, part: Part) -> Part:
         """multipart/signed (RFC 8551, 3.5.3)."""
@@ -111,14 +146,15 @@ class OpenedMessage:
         source, trailing = mime.cms_of(part)
         self._resources.enter_context(source)
         content = self._cms(source, _media_type(part), trailing=trailing)
-        return mime.read_protected(content) if content is not None else None
+        return self._entity(content) if content is not None else None
 
     def _cms(self, source: Source, form: str, beside: Source | None = None, *, trailing: bool = False) -> Source | None:
         """A layer of CMS, whose content is in it or ``beside``; what is inside is returned if it is a MIME entity."""
         kind = cms.content_type(source)
-        if kind in _OTHER_TYPES:
-            self.layers.append(Layer(_OTHER_TYPES[kind], form))
-            return None
+        if kind in _ENCRYPTED:
+            return self._encrypted(source, form, trailing=trailing)
+        if kind == oids.ID_COMPRESSED_DATA:
+            return self._compressed(source, form, trailing=trailing)
         if kind != oids.ID_SIGNED_DATA:
             raise UntrustworthyError(Code.NOT_SIGNED, f"the CMS object is no SignedData but {name_of(kind)}")
         signed_data = cms.SignedData.read(source)
@@ -127,6 +163,34 @@ class OpenedMessage:
         reasons = [*_reasons(signed_data, trailing=trailing), *(_no_mail(signed_data) if form != _BARE else ())]
         self.layers.append(Layer(LayerType.SIGNED, form, signers, tuple(reasons), content=content))
         return inside if signed_data.content_type == oids.ID_DATA else None
+
+    def _encrypted(self, source: Source, form: str, *, trailing: bool) -> Source | None:
+        """EnvelopedData or AuthEnvelopedData, opened where there is an opener."""
+        if self._opener is None:
+            self.layers.append(Layer(LayerType.ENCRYPTED, form))
+            return None
+        try:
+            opened = self._opener.open(source)
+        except NoKeyError as error:
+            if self.plaintext is None:
+                raise
+            self.layers.append(Layer(LayerType.ENCRYPTED, form, notes=(Reason(Code.NO_KEY, str(error)),)))
+            return None
+        self.plaintext = self._resources.enter_context(opened.content)
+        reasons = tuple(_trailing(trailing=trailing or opened.trailing))
+        content = opened.content.chunks
+        self.layers.append(Layer(LayerType.ENCRYPTED, form, (), reasons, (), content, opened.encryption))
+        return opened.content if opened.content_type == oids.ID_DATA else None
+
+    def _compressed(self, source: Source, form: str, *, trailing: bool) -> Source:
+        """CompressedData (RFC 3274): whoever sees it can undo it."""
+        compressed = cms.CompressedData.read(source)
+        content = self._resources.enter_context(compressed.open())
+        if self.layers and self.layers[-1].content is not None and self.layers[-1].type is not LayerType.SIGNED:
+            self.plaintext = content if self.plaintext is not None else None
+        reasons = tuple(_trailing(trailing=trailing or compressed.trailing > 0))
+        self.layers.append(Layer(LayerType.COMPRESSED, form, (), reasons, (), content.chunks))
+        return content
 
     def _content(self, signed_data: cms.SignedData, beside: Source | None) -> tuple[Source | None, tuple[_Octets, ...]]:
         """The content inside, if it is there, and the ways to read what the signature is over."""
@@ -157,8 +221,9 @@ class OpenedMessage:
 
     def _errant_layers(self, payload: Part) -> None:
         """Layers inside the payload are no protection of the mail (RFC 9787, 4.6)."""
-        for node in islice(mime.errant_layers(payload), ERRANT_LIMIT):
-            where = ".".join(str(number + 1) for number in (0, *node.path))
+        self.errant = list(islice(mime.errant_layers(payload), ERRANT_LIMIT))
+        for node in self.errant:
+            where = number_of(node)
             if self.layers:
                 if node.in_message:
                     text = f"part {where} is a mail with a protection of its own"
@@ -171,6 +236,11 @@ class OpenedMessage:
                 self.reasons.append(Reason(Code.PARTIAL, text))
 
 
+def number_of(node: Node) -> str:
+    """The number of a part, as people are told it: that of the whole is 1, that of its first part 1.1."""
+    return ".".join(str(number + 1) for number in (0, *node.path))
+
+
 def _media_type(part: Part) -> str:
     return ascii(part.kind.value.decode("ascii", "replace"))[1:-1]
 
@@ -179,7 +249,11 @@ def _reasons(signed_data: cms.SignedData, *, trailing: bool) -> Iterator[Reason]
     """What is wrong with a SignedData as a whole."""
     if not signed_data.signer_infos:
         yield Reason(Code.NO_SIGNER, "it looks signed, and nobody signed it")
-    if trailing or signed_data.trailing:
+    yield from _trailing(trailing=trailing or signed_data.trailing > 0)
+
+
+def _trailing(*, trailing: bool) -> Iterator[Reason]:
+    if trailing:
         yield Reason(Code.TRAILING_DATA, "data follows after the CMS object")
 
 

@@ -65,8 +65,27 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True)
+class Encryption:
+    """How a layer that was opened had been encrypted, and with which key of ours it was opened.
+
+    ``algorithm`` and ``key_algorithm`` are names of the standards. ``is_authenticated`` says that the algorithm would
+    have noticed a change. ``certificate`` is that of the key, where one is known; ``key`` names the key and its token.
+    """
+
+    algorithm: str
+    key_algorithm: str
+    is_authenticated: bool
+    recipients: int
+    certificate: Certificate | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
-    """One cryptographic layer, outermost first. ``form`` is its media type, or ``cms`` for bare CMS."""
+    """One cryptographic layer, outermost first. ``form`` is its media type, or ``cms`` for bare CMS.
+
+    ``content`` gives what is in it, none where that cannot be read; ``encryption`` is there if it was decrypted.
+    """
 
     type: LayerType
     form: str
@@ -74,6 +93,7 @@ class Layer:
     reasons: tuple[Reason, ...] = ()
     notes: tuple[Reason, ...] = ()
     content: Callable[[], Iterator[bytes]] | None = None
+    encryption: Encryption | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -105,15 +125,22 @@ class Verification:
         """All signers, of the outermost layer first."""
         return tuple(signer for layer in self.layers for signer in layer.signers)
 
+    @property
+    def outermost_signed(self) -> Layer | None:
+        """The signed layer that says who the sender is: around it there may be encryption and compression."""
+        return next((layer for layer in self.layers if layer.type is LayerType.SIGNED), None)
+
     def signed_content(self, *, legacy: bool = False) -> Callable[[], Iterator[bytes]] | None:
         """Exactly the octets that the outermost signature covers, if every signature of that layer is valid.
 
         Signatures by weak algorithms count with ``legacy`` only.
         """
-        if not self.layers or self.layers[0].type is not LayerType.SIGNED:
-            return None
-        layer = self.layers[0]
-        if not layer.signers or any(reason.code.verdict is Verdict.INVALID for reason in layer.reasons):
+        layer = self.outermost_signed
+        if (
+            layer is None
+            or not layer.signers
+            or any(reason.code.verdict is Verdict.INVALID for reason in layer.reasons)
+        ):
             return None
         if not all(signer.is_valid and (legacy or not signer.is_weak) for signer in layer.signers):
             return None

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smime_agent import mime
+from smime_agent.mailbox import same_mailbox_key
 from smime_agent.mime import Form
 from smime_agent.smime.layers import OpenedMessage
 from smime_agent.smime.verification import LayerType, Verification
@@ -51,10 +52,10 @@ def verify(
             opened.bare(binary, content)
     except UntrustworthyError as error:
         opened.reasons.append(error.reason)
-    return _judged(opened, claims, expected_sender)
+    return judged(opened, claims, expected_sender)
 
 
-def _judged(opened: OpenedMessage, claims: Claims | None, expected: str | None) -> Verification:
+def judged(opened: OpenedMessage, claims: Claims | None, expected: str | None) -> Verification:
     """All reasons together: those of the message, of its layers, and of who signed it."""
     layers = opened.layers
     reasons = [*opened.reasons, *(reason for layer in layers for reason in _all_reasons(layer))]
@@ -62,26 +63,31 @@ def _judged(opened: OpenedMessage, claims: Claims | None, expected: str | None) 
     if not any(reason.code.verdict is Verdict.INVALID for reason in opened.reasons):
         reasons += _unsigned(layers, reasons)
     signed = [layer for layer in layers if layer.type is LayerType.SIGNED]
-    if signed and layers[0].type is LayerType.SIGNED:
+    if signed:
         reasons += _identity(signed[0], claims, expected)
         notes += _other_signers(signed, claims, expected)
         reasons += _protected_sender(opened.payload, signed[0])
         if claims is None and expected is None:
             notes.append(Reason(Code.NO_SENDER, "nobody says who sent it, so the signer was compared with nobody"))
+    elif claims is not None:
+        notes += _sender_inside(opened.payload, claims)
     senders = () if claims is None else tuple(mailbox.address or mailbox.raw for mailbox in claims.senders)
     return Verification(tuple(dict.fromkeys(reasons)), tuple(dict.fromkeys(notes)), senders, tuple(layers))
 
 
 def _unsigned(layers: list[Layer], reasons: list[Reason]) -> Iterator[Reason]:
     """Why the mail as a whole carries no signature that can be seen."""
-    if layers and layers[0].type is LayerType.ENCRYPTED:
+    closed = [layer for layer in layers if layer.type is not LayerType.SIGNED and layer.content is None]
+    if any(layer.type is LayerType.SIGNED for layer in layers):
+        return
+    if closed and closed[0].type is LayerType.ENCRYPTED:
         yield Reason(Code.ENCRYPTED, "the mail is encrypted; only its recipients can see whether it is signed")
     elif any(reason.code.verdict is not Verdict.TRUSTED for reason in reasons):
         return
-    elif not layers:
+    elif closed:
+        yield Reason(Code.OTHER_PROTECTION, f"the mail is protected by {closed[0].form}, not signed by S/MIME")
+    else:
         yield Reason(Code.NOT_SIGNED, "the mail is not signed")
-    elif layers[0].type is not LayerType.SIGNED:
-        yield Reason(Code.OTHER_PROTECTION, f"the mail is protected by {layers[0].form}, not signed by S/MIME")
 
 
 def _identity(outermost: Layer, claims: Claims | None, expected: str | None) -> Iterator[Reason]:
@@ -100,13 +106,28 @@ def _protected_sender(payload: Part | None, outermost: Layer) -> Iterator[Reason
     certificates = [signer.certificate for signer in outermost.signers if signer.certificate is not None]
     if payload is None or not certificates:
         return
-    fields, kind = payload.fields, payload.kind
-    if kind.value == b"message/rfc822" and kind.parameters.get(b"forwarded", b"").lower() == b"no":  # RFC 8551, 3.1
-        with suppress(UntrustworthyError):
-            fields = mime.read_part(payload.source, payload.body, payload.end).fields
-    inside = mime.read_claims(fields)
+    inside = _claims_inside(payload)
     if inside.from_fields:
         yield from check_identity(inside, certificates)
+
+
+def _sender_inside(payload: Part | None, claims: Claims) -> Iterator[Reason]:
+    """Nobody signed it; still the two senders that a reader may see should be one."""
+    if payload is None:
+        return
+    outside = {same_mailbox_key(mailbox.address) for mailbox in claims.senders if mailbox.address is not None}
+    for mailbox in _claims_inside(payload).senders:
+        if mailbox.address is not None and same_mailbox_key(mailbox.address) not in outside:
+            yield Reason(Code.OTHER_SENDER, f"inside, the mail says that it is from {mailbox.address}")
+
+
+def _claims_inside(payload: Part) -> Claims:
+    """Who the protected header names (RFC 9788), or the one of a mail that is all there is (RFC 8551, 3.1)."""
+    fields, kind = payload.fields, payload.kind
+    if kind.value == b"message/rfc822" and kind.parameters.get(b"forwarded", b"").lower() == b"no":
+        with suppress(UntrustworthyError):
+            fields = mime.read_part(payload.source, payload.body, payload.end).fields
+    return mime.read_claims(fields)
 
 
 def _other_signers(signed: list[Layer], claims: Claims | None, expected: str | None) -> Iterator[Reason]:

@@ -1,0 +1,91 @@
+"""``smime-agent decrypt``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smime_agent.cli.decryption import Task, decrypt_many, decrypt_one
+from smime_agent.cli.messages import expanded, message_path
+from smime_agent.cli.options import Access, KeyOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
+from smime_agent.cli.trust import (
+    AtOption,
+    CaFileOption,
+    CrlOption,
+    FromOption,
+    OfflineOption,
+    RevocationOption,
+    address,
+    verify_options,
+)
+from smime_agent.errors import UsageError
+from smime_agent.trust.evidence import RevocationMode
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def decrypt(
+    messages: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            parser=message_path,
+            metavar="[MESSAGE]...",
+            help="Mails or CMS objects, folders of them, Maildirs; else standard input.",
+        ),
+    ] = None,
+    token: TokenOption = None,
+    key: KeyOption = None,
+    part: Annotated[
+        str | None,
+        typer.Option("--part", metavar="NUMBER", help="Decrypt only this part of a mail, which is encrypted alone."),
+    ] = None,
+    ca_files: CaFileOption = None,
+    crls: CrlOption = None,
+    revocation: RevocationOption = RevocationMode.PREFER,
+    offline: OfflineOption = False,
+    at: AtOption = None,
+    expected_sender: FromOption = None,
+    legacy: Annotated[
+        bool, typer.Option("--legacy", help="Decrypt Triple DES and RC2 too, and let old algorithms into the path.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, one object a line; the message goes only where -o says.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write exactly what had been encrypted.")
+    ] = None,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option("--output-dir", metavar="DIR", help="Write the results here, under the names of the messages."),
+    ] = None,
+    pin_source: PinSourceOption = None,
+    module: ModuleOption = None,
+    use_last_pin_try: LastTryOption = False,
+) -> None:
+    """Decrypt mail with a key on a token, and tell who signed it.
+
+    All tokens that are plugged in are looked at, unless --token names one, and the key is the one that the message
+    is for. The exit code is 0 if it was decrypted and either not signed or signed by a sender who can be trusted; 3 if
+    it is not encrypted, 7 if no key of yours opens it, 6 if it was damaged; else as with verify.
+    """
+    access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try, key=key)
+    options = verify_options(ca_files, crls, revocation, at, offline=offline, legacy=legacy)
+    task = Task(address(expected_sender), part, key or access.config.key, output, output_dir, legacy=legacy, json=json)
+    paths = list(expanded(messages or []))
+    if messages and not paths:
+        msg = "there is no message in that folder"
+        raise UsageError(msg)
+    if output is not None and output_dir is not None:
+        msg = "-o and --output-dir exclude each other"
+        raise UsageError(msg)
+    if output_dir is not None:
+        raise typer.Exit(decrypt_many(access, options, paths, task))
+    if len(paths) > 1:
+        if output is not None or not json:
+            msg = f"{len(paths)} messages need --output-dir, or --json alone"
+            raise UsageError(msg, hint="the results keep the names of the messages there")
+        raise typer.Exit(decrypt_many(access, options, paths, task))
+    raise typer.Exit(decrypt_one(access, options, paths[0] if paths else None, task))

@@ -1,0 +1,96 @@
+"""The options that say whom to believe, shared by all commands that judge certificates."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smime_agent.api.verifying import VerifyOptions
+from smime_agent.config import load_config
+from smime_agent.errors import UsageError
+from smime_agent.mailbox import is_mailbox
+from smime_agent.trust.evidence import RevocationMode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)")
+#: The years of certificates (RFC 5280, 4.1.2.5); what is near the end cannot be reckoned with.
+_FIRST_YEAR, _LAST_YEAR = 1950, 9990
+
+CaFileOption = Annotated[
+    list[Path] | None,
+    typer.Option("--ca-file", metavar="PEM", help="Trust these CAs too, beside those that NSS trusts for mail."),
+]
+CrlOption = Annotated[
+    list[Path] | None, typer.Option("--crl", metavar="FILE", help="A CRL that is at hand, in PEM or DER.")
+]
+RevocationOption = Annotated[
+    RevocationMode, typer.Option("--revocation", help="prefer asks and goes on without an answer, require does not.")
+]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Ask no server; use what was kept.")]
+AtOption = Annotated[
+    str | None,
+    typer.Option("--at", metavar="TIME", help="Judge certificates as of this time, such as 2026-06-01T00:00:00Z."),
+]
+FromOption = Annotated[
+    str | None, typer.Option("--from", metavar="ADDRESS", help="Who should have signed; it must be the sender.")
+]
+
+
+def verify_options(
+    ca_files: Sequence[Path] | None,
+    crls: Sequence[Path] | None,
+    revocation: RevocationMode,
+    at: str | None,
+    *,
+    offline: bool,
+    legacy: bool,
+) -> VerifyOptions:
+    """Whom to believe: what the command line says, and the CA files of the configuration.
+
+    Raises:
+        UsageError: ``at`` is no time.
+    """
+    return VerifyOptions(
+        ca_files=(*map(Path, load_config().ca_files), *(ca_files or ())),
+        crl_files=tuple(crls or ()),
+        revocation=revocation,
+        offline=offline,
+        at=_time(at),
+        legacy=legacy,
+    )
+
+
+def address(text: str | None) -> str | None:
+    """The address of ``--from``.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text is not None and not is_mailbox(text):
+        msg = f"--from takes an address such as alice@example.org, not '{text}'"
+        raise UsageError(msg)
+    return text
+
+
+def _time(text: str | None) -> datetime | None:
+    """A time as RFC 3339 writes it.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text) if _RFC_3339.fullmatch(text) else None
+    except ValueError:
+        moment = None
+    if moment is None or not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        msg = f"--at takes a time such as 2026-06-01T00:00:00Z, not '{text}'"
+        raise UsageError(msg)
+    return moment.astimezone(UTC)
