@@ -23,7 +23,6 @@ from smime_agent.verdict import UntrustworthyError
 from tests.support.ca import Wanted
 
 if TYPE_CHECKING:
-
     from cryptography import x509
 
     from tests.support.ca import Authority

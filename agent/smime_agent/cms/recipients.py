@@ -65,13 +65,14 @@ class RecipientKind(Enum):
 class KeyRecipient:
     """A recipient that a key of ours may be.
 
-    ``key_algorithm`` is the dotted OID of the kind of its key (rsaEncryption, or that of the originator's key), and
-    empty where the message does not tell.
+    ``key_algorithm`` is the dotted OID of the key-encryption algorithm; ``public_key_algorithm`` that of the kind of
+    the recipient's key, and empty where the message does not tell.
     """
 
     identifier: IssuerAndSerialNumber | KeyIdentifier
     kind: RecipientKind
     key_algorithm: str
+    public_key_algorithm: str
     wrapped: WrappedKey
 
     @property
@@ -81,11 +82,9 @@ class KeyRecipient:
 
     def fits(self, algorithm: KeyAlgorithm) -> bool:
         """A key of this algorithm can be the recipient's."""
-        if self.kind is RecipientKind.KEY_TRANSPORT:
-            return algorithm.kind is KeyKind.RSA
-        if not self.key_algorithm:
+        if not self.public_key_algorithm:
             return algorithm.kind in {KeyKind.EC, KeyKind.X25519}
-        return algorithm.kind is _KINDS.get(self.key_algorithm)
+        return algorithm.kind is _KINDS.get(self.public_key_algorithm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +132,24 @@ def _read(encoded: bytes, content_encryption: bytes) -> Iterator[KeyRecipient | 
         return
     match info:
         case KeyTransRecipientInfo():
-            # RSAES-OAEP, or what is not known: of keys that encrypt there are only RSA's.
-            wrapped = WrappedKey(encoded, 0, content_encryption)
-            yield KeyRecipient(info.recipient, RecipientKind.KEY_TRANSPORT, RSA_ENCRYPTION_OID, wrapped)
+            # By whatever algorithm: of the keys that are in use only RSA's encrypt.
+            yield KeyRecipient(
+                info.recipient,
+                RecipientKind.KEY_TRANSPORT,
+                info.key_encryption_algorithm.oid,
+                RSA_ENCRYPTION_OID,
+                WrappedKey(encoded, 0, content_encryption),
+            )
         case KeyAgreeRecipientInfo():
             originator = info.originator
-            algorithm = originator.algorithm.oid if isinstance(originator, OriginatorPublicKey) else ""
             for position, key in enumerate(info.recipient_encrypted_keys):
-                wrapped = WrappedKey(encoded, position, content_encryption)
-                yield KeyRecipient(key.recipient, RecipientKind.KEY_AGREEMENT, algorithm, wrapped)
+                yield KeyRecipient(
+                    key.recipient,
+                    RecipientKind.KEY_AGREEMENT,
+                    info.key_encryption_algorithm.oid,
+                    originator.algorithm.oid if isinstance(originator, OriginatorPublicKey) else "",
+                    WrappedKey(encoded, position, content_encryption),
+                )
         case KEKRecipientInfo():
             yield OtherRecipient(RecipientKind.KEY_ENCRYPTION_KEY, named(info.key))
         case PasswordRecipientInfo():
