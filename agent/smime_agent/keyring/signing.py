@@ -1,4 +1,4 @@
-"""Which key: the only place that decides it.
+"""Which key signs.
 
 Today every key is on a token that this process has opened. The roads know a
 :class:`~smime_agent.keys.Signer` and nothing of where it is.
