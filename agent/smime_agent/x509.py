@@ -369,7 +369,7 @@ def _key_algorithm(encoded: bytes) -> KeyAlgorithm:
     info = _PublicKeyInfo.load(encoded, strict=True)
     oid, parameters = info["algorithm"]["algorithm"].dotted, info["algorithm"]["parameters"].dump()
     match oid:
-        case "1.2.840.113549.1.1.1" | "1.2.840.113549.1.1.10":
+        case "1.2.840.113549.1.1.1" | "1.2.840.113549.1.1.7" | "1.2.840.113549.1.1.10":  # any use, OAEP, PSS
             modulus = keys.RSAPublicKey.load(info["public_key"].native, strict=True)["modulus"]
             return KeyAlgorithm(KeyKind.RSA, modulus.native.bit_length())
         case "1.2.840.10045.2.1":

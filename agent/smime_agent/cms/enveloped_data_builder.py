@@ -22,6 +22,7 @@ from smime_agent.cms.enveloped_data import MAX_RECIPIENTS
 from smime_agent.cms.key_agreement import key_agreement
 from smime_agent.cms.key_transport import key_transport
 from smime_agent.cms.recipient_info import CONTEXT_3, CONTEXT_4
+from smime_agent.cms.recipient_name import RecipientName
 from smime_agent.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -37,24 +38,28 @@ _ENCRYPTED_CONTENT: Final = 0x80  # [0] IMPLICIT OCTET STRING, in one piece
 _SMALL: Final = BLOCK // 8
 
 
-def recipient_info(
+def recipient_info(  # noqa: PLR0913 - what a RecipientInfo is made of
     certificate: Certificate,
     content_key: bytes,
     cipher: ContentEncryption,
     *,
     oaep: bool,
     randomness: Callable[[int], bytes],
+    name: RecipientName = RecipientName.ISSUER_AND_SERIAL_NUMBER,
 ) -> bytes:
     """The DER RecipientInfo for the holder of a certificate; ``oaep`` is how RSA is padded.
 
-    Whether the certificate may be used is not asked here.
+    A certificate whose issuer has no name is named by its key, whatever ``name`` says. Whether the certificate may be
+    used is not asked here.
 
     Raises:
-        UsageError: nothing can be encrypted to its key.
+        UsageError: nothing can be encrypted to its key, or it has no such ``name``.
     """
-    if certificate.key_algorithm.kind is KeyKind.RSA:
-        return key_transport(certificate, content_key, oaep=oaep)
-    return key_agreement(certificate, content_key, cipher, randomness=randomness)
+    match certificate.key_algorithm.kind:
+        case KeyKind.RSA:
+            return key_transport(certificate, content_key, oaep=oaep, name=name)
+        case _:  # a KEM key, which makes an OtherRecipientInfo (RFC 9629, 3), goes before this
+            return key_agreement(certificate, content_key, cipher, name=name, randomness=randomness)
 
 
 def encrypt(  # noqa: PLR0913 - an object is made of this many parts

@@ -22,7 +22,7 @@ from smime_agent.accepted import EC_PUBLIC_KEY_OID
 from smime_agent.algorithms import Curve, Digest, KeyKind
 from smime_agent.cms.ber import malformed
 from smime_agent.cms.ciphers import DecryptionError
-from smime_agent.cms.signed_attributes_builder import issuer_and_serial_number
+from smime_agent.cms.recipient_name import RecipientName, key_agree_recipient_identifier
 from smime_agent.cms.signer_info import algorithm_of
 from smime_agent.errors import PolicyError, UsageError
 from smime_agent.verdict import Code, UntrustworthyError
@@ -68,15 +68,21 @@ _BIT_STRING: Final = 0x03
 
 
 def key_agreement(
-    certificate: Certificate, content_key: bytes, cipher: ContentEncryption, *, randomness: Callable[[int], bytes]
+    certificate: Certificate,
+    content_key: bytes,
+    cipher: ContentEncryption,
+    *,
+    name: RecipientName = RecipientName.ISSUER_AND_SERIAL_NUMBER,
+    randomness: Callable[[int], bytes],
 ) -> bytes:
     """The DER RecipientInfo for a key on P-256, P-384, P-521 or Curve25519, with a key pair made for it alone.
 
     ``randomness`` gives the user keying material; the key pair is of OpenSSL's own.
 
     Raises:
-        UsageError: the key is for something else, or damaged.
+        UsageError: the key is for something else, or damaged; or the certificate cannot be named by ``name``.
     """
+    identifier = key_agree_recipient_identifier(certificate, name)
     ephemeral, secret = _agreed(certificate)
     key = certificate.key_algorithm
     kdf = _STANDARD_DH[key.curve.digest] if key.curve else _HKDF_SHA256
@@ -86,9 +92,7 @@ def key_agreement(
     scheme = _scheme(algorithm)
     # RFC 5753, 3.1.1: the parameters of id-ecPublicKey absent. RFC 8410, 3: the same of id-X25519.
     originator = der.algorithm(EC_PUBLIC_KEY_OID if key.curve else X25519_OID) + der.tlv(_BIT_STRING, b"\0", ephemeral)
-    encrypted_key = der.sequence(
-        issuer_and_serial_number(certificate), der.octet_string(_wrapped(scheme.key(secret, ukm), content_key))
-    )
+    encrypted_key = der.sequence(identifier, der.octet_string(_wrapped(scheme.key(secret, ukm), content_key)))
     return der.context(
         1,
         _VERSION,
@@ -97,6 +101,18 @@ def key_agreement(
         der.algorithm(kdf, wrap),
         der.sequence(encrypted_key),
     )
+
+
+def check_agreement(algorithm: AlgorithmIdentifier, *, legacy: bool) -> None:
+    """Refuse what :func:`unwrap_agreed` would refuse whatever the secret is, before a token is asked for one.
+
+    Raises:
+        PolicyError: only ``legacy`` permits it.
+        UntrustworthyError: the algorithm is not supported, or its parameters are damaged.
+    """
+    if _scheme(algorithm).wrap.oid == _TRIPLE_DES_WRAP and not legacy:
+        hint = "if you want to read it all the same: --legacy"
+        raise PolicyError("the key is wrapped with Triple DES, which is weak", hint=hint)
 
 
 def unwrap_agreed(
@@ -117,10 +133,8 @@ def unwrap_agreed(
         UntrustworthyError: the algorithm is not supported, or its parameters are damaged.
         DecryptionError: the secret is another one, or the key was changed.
     """
+    check_agreement(algorithm, legacy=legacy)
     scheme = _scheme(algorithm)
-    if scheme.wrap.oid == _TRIPLE_DES_WRAP and not legacy:
-        hint = "if you want to read it all the same: --legacy"
-        raise PolicyError("the key is wrapped with Triple DES, which is weak", hint=hint)
     # RFC 8418, 2: a point of low order gives the same secret to everybody.
     if algorithm.oid in _HKDF and not any(shared_secret):
         raise DecryptionError

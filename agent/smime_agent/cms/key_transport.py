@@ -20,15 +20,17 @@ from smime_agent.accepted import RSA_ENCRYPTION_OID, HashFunction
 from smime_agent.algorithms import Digest, KeyKind
 from smime_agent.cms.ber import exceeded, malformed
 from smime_agent.cms.normal import value, values
+from smime_agent.cms.recipient_name import RecipientName, recipient_identifier
 from smime_agent.cms.signature_algorithm import hash_function
-from smime_agent.cms.signed_attributes_builder import issuer_and_serial_number
 from smime_agent.cms.signer_info import algorithm_of
 from smime_agent.errors import UsageError
 from smime_agent.verdict import Code, UntrustworthyError
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+    from smime_agent.cms.signer_info import AlgorithmIdentifier
     from smime_agent.x509 import Certificate
 
 RSAES_OAEP_OID: Final = "1.2.840.113549.1.1.7"
@@ -39,12 +41,13 @@ MAX_MODULUS_BITS: Final = 16_384
 MAX_EXPONENT_BITS: Final = 64
 #: A label, in octets.
 MAX_LABEL: Final = 1_024
-_VERSION: Final = der.integer(0)  # the recipient is named by issuer and serial number
 _PKCS1_V1_5: Final = der.algorithm(RSA_ENCRYPTION_OID, der.NULL)  # RFC 3370, 4.2.1: NULL must be there
 _SHA256: Final = Digest.SHA256.algorithm_identifier_with_null
 #: RFC 4055, 4.1: all but the empty label, which is the default.
-_OAEP: Final = der.algorithm(
-    RSAES_OAEP_OID, der.sequence(der.context(0, _SHA256), der.context(1, der.algorithm(_MGF1, _SHA256)))
+_OAEP_SHA256: Final = der.sequence(der.context(0, _SHA256), der.context(1, der.algorithm(_MGF1, _SHA256)))
+#: RFC 4055, 2.1: what a key may ask for.
+_OAEP_HASHES: Final = frozenset(
+    (HashFunction.SHA1, HashFunction.SHA224, HashFunction.SHA256, HashFunction.SHA384, HashFunction.SHA512)
 )
 
 
@@ -87,29 +90,37 @@ def oaep_parameters(parameters: bytes | None) -> OaepParameters:
     return OaepParameters(digest, mask_digest, label)
 
 
-def key_transport(certificate: Certificate, content_key: bytes, *, oaep: bool) -> bytes:
+def key_transport(
+    certificate: Certificate,
+    content_key: bytes,
+    *,
+    oaep: bool,
+    name: RecipientName = RecipientName.ISSUER_AND_SERIAL_NUMBER,
+) -> bytes:
     """The DER RecipientInfo for an RSA key: by RSAES-PKCS1-v1_5 or, with ``oaep``, by RSAES-OAEP with SHA-256.
 
+    A key that is named id-RSAES-OAEP gets nothing else than that, with the parameters that it names (RFC 4055, 4).
+
     Raises:
-        UsageError: the key is for something else, too short or damaged.
+        UsageError: the key is for something else, too short or damaged; or the certificate cannot be named by ``name``.
     """
-    from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding
 
-    key = _public_key(certificate)
-    scheme: padding.AsymmetricPadding = padding.PKCS1v15()
-    if oaep:
-        scheme = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+    version, identifier = recipient_identifier(certificate, name)
+    key, restriction = _public_key(certificate)
+    parameters = restriction or (_OAEP_SHA256 if oaep else None)
+    scheme = _oaep_scheme(certificate, parameters) if parameters else padding.PKCS1v15()
     try:
         encrypted_key = key.encrypt(content_key, scheme)
     except ValueError as error:
         raise UsageError(f"the RSA key of {certificate.holder} is too short to encrypt to") from error
-    return der.sequence(
-        _VERSION,
-        issuer_and_serial_number(certificate),
-        _OAEP if oaep else _PKCS1_V1_5,
-        der.octet_string(encrypted_key),
-    )
+    algorithm = der.algorithm(RSAES_OAEP_OID, parameters) if parameters else _PKCS1_V1_5
+    return der.sequence(version, identifier, algorithm, der.octet_string(encrypted_key))
+
+
+def needs_oaep(certificate: Certificate) -> bool:
+    """The key of a certificate is named id-RSAES-OAEP: it must be used with that alone (RFC 4055, 4)."""
+    return key_oid(certificate) == RSAES_OAEP_OID
 
 
 def key_oid(certificate: Certificate) -> str:
@@ -118,24 +129,45 @@ def key_oid(certificate: Certificate) -> str:
     Raises:
         UntrustworthyError: the SubjectPublicKeyInfo is damaged.
     """
+    return _key_algorithm(certificate)[0].oid
+
+
+def _key_algorithm(certificate: Certificate) -> tuple[AlgorithmIdentifier, bytes]:
+    """The algorithm of a SubjectPublicKeyInfo, and the encoded BIT STRING."""
     parts = values(value(certificate.public_key_info, der.SEQUENCE))
-    return algorithm_of(parts[0].encoded).oid if parts else ""
+    if len(parts) != 2:  # noqa: PLR2004 - RFC 5280, 4.1
+        malformed("a SubjectPublicKeyInfo that is none")
+    return algorithm_of(parts[0].encoded), parts[1].encoded
 
 
-def _public_key(certificate: Certificate) -> RSAPublicKey:
+def _oaep_scheme(certificate: Certificate, parameters: bytes) -> AsymmetricPadding:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding
+
+    wanted = oaep_parameters(parameters)
+    if not {wanted.hash_function, wanted.mask_hash} <= _OAEP_HASHES:
+        raise UsageError(f"the RSA key of {certificate.holder} is for OAEP with a hash function that is not supported")
+    digest, mask = (getattr(hashes, one.name)() for one in (wanted.hash_function, wanted.mask_hash))
+    return padding.OAEP(padding.MGF1(mask), digest, wanted.label or None)
+
+
+def _public_key(certificate: Certificate) -> tuple[RSAPublicKey, bytes | None]:
+    """The key, and the RSAES-OAEP-params that it is restricted to, if it is."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+    algorithm, bits = _key_algorithm(certificate)
     # RFC 4055, 1.2: a key that is named id-RSASSA-PSS must not encrypt.
-    if certificate.key_algorithm.kind is not KeyKind.RSA or key_oid(certificate) != RSA_ENCRYPTION_OID:
+    if certificate.key_algorithm.kind is not KeyKind.RSA or algorithm.oid not in {RSA_ENCRYPTION_OID, RSAES_OAEP_OID}:
         raise UsageError(f"nothing can be encrypted to the key of {certificate.holder}: it is for something else")
     if certificate.key_algorithm.bits > MAX_MODULUS_BITS:
         raise UsageError(f"the RSA key of {certificate.holder} has more than {MAX_MODULUS_BITS} bits")
     try:
-        key = load_der_public_key(certificate.public_key_info)
+        key = load_der_public_key(der.sequence(der.algorithm(RSA_ENCRYPTION_OID, der.NULL), bits))
     except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm) as error:
         raise UsageError(f"the RSA key of {certificate.holder} is damaged") from error
     if not isinstance(key, RSAPublicKey) or key.public_numbers().e.bit_length() > MAX_EXPONENT_BITS:
         raise UsageError(f"the RSA key of {certificate.holder} is not one that is in use anywhere")
-    return key
+    restricted = algorithm.oid == RSAES_OAEP_OID
+    return key, (algorithm.effective_parameters or _OAEP_SHA256) if restricted else None
