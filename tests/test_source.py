@@ -6,16 +6,18 @@ import gzip
 import io
 import os
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smime_agent.errors import FileError
 from smime_agent.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 BIG = bytes(range(256)) * 8192  # 2 MiB
 
@@ -83,11 +85,114 @@ def test_chunks_are_bounded() -> None:
     assert max(map(len, Source.from_bytes(BIG).chunks())) <= Source.CHUNK
 
 
+@pytest.mark.parametrize("data", [b"", b"0123456789", BIG])
+def test_blocks_of_any_size_are_a_source(data: bytes) -> None:
+    blocks = [b"", data[:3], data[3:900_000], data[900_000:], b""]
+    with Source.from_blocks(iter(blocks)) as source:
+        assert source.size == len(data)
+        assert source.read() == data
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@given(bounds=st.tuples(st.integers(0, len(BIG) + 9), st.integers(0, len(BIG) + 9)))
+def test_any_part_of_a_spool_is_what_was_written(bounds: tuple[int, int]) -> None:
+    start, end = bounds
+    with Source.from_stream(io.BytesIO(BIG)) as source:
+        assert source.read(start, end) == BIG[start:end]
+
+
+def test_a_reader_is_asked_for_what_there_is() -> None:
+    asked = []
+
+    def read(start: int, end: int) -> bytes:
+        asked.append((start, end))
+        return BIG[start:end]
+
+    source = Source.from_reader(read, len(BIG)).view(100, len(BIG))
+    assert source.read(5, len(BIG) + 5) == BIG[105:]
+    assert source.read(10, 10) == b""
+    assert asked == [(105, len(BIG))]
+
+
+def test_a_source_is_closed_once() -> None:
+    closed = []
+    source = Source.from_reader(lambda _start, _end: b"", 1, lambda: closed.append(True))
+    source.view(0, 1).close()
+    assert not closed
+    source.close()
+    source.close()
+    assert closed == [True]
+
+
+def spools(folder: Path) -> list[Path]:
+    """The files without a name in a folder, as this process sees them."""
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        try:
+            target = path.readlink()
+        except FileNotFoundError:  # the one that the folder was listed with
+            continue
+        if str(target).startswith(str(folder)) and (str(target).endswith("(deleted)") or "#" in target.name):
+            found.append(path)
+    return found
+
+
 def test_spool_has_no_name_and_is_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with Source.from_stream(io.BytesIO(BIG)) as source:
+    with Source.from_stream(io.BytesIO(BIG)):
         assert list(tmp_path.iterdir()) == []
-        assert os.fstat(source._descriptor).st_mode & 0o777 == 0o600
+        (spool,) = spools(tmp_path)
+        assert spool.stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_that_is_spooled_is_on_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    marker = b"a line that nobody should find"
+    with Source.from_stream(io.BytesIO(marker * 100_000)) as source:
+        (spool,) = spools(tmp_path)
+        octets = spool.read_bytes()
+        assert len(octets) == source.size
+        assert len(set(octets[:4096])) == 256
+        assert marker not in octets
+
+
+def test_spools_have_keys_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Source.from_stream(io.BytesIO(BIG)), Source.from_stream(io.BytesIO(BIG)):
+        one, other = spools(tmp_path)
+        assert one.read_bytes()[:64] != other.read_bytes()[:64]
+
+
+def test_a_spool_is_let_go_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    Source.from_stream(io.BytesIO(BIG)).close()
+    assert spools(tmp_path) == []
+
+
+def test_a_spool_is_let_go_of_when_the_stream_breaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def blocks() -> Iterator[bytes]:
+        yield BIG
+        raise FileError("it broke")
+
+    with pytest.raises(FileError, match="it broke"):
+        Source.from_blocks(blocks())
+    assert spools(tmp_path) == []
+
+
+def test_no_place_for_a_spool_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(FileError, match="temporary file"):
+        Source.from_stream(io.BytesIO(BIG))
+
+
+def test_a_view_of_a_spool_that_was_closed_is_an_error() -> None:
+    source = Source.from_stream(io.BytesIO(BIG))
+    view = source.view(5, 10)
+    source.close()
+    with pytest.raises(FileError, match="temporary file"):
+        view.read()
 
 
 def test_small_stream_makes_no_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol, Self
 from smime_agent.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -28,24 +28,26 @@ class Readable(Protocol):
 class Source:
     """Bytes of any size that can be read again and again.
 
-    Made by ``from_bytes``, ``from_file`` or ``from_stream``. Up to ``IN_MEMORY`` octets are held in memory; a larger
+    Made by one of the methods that begin with ``from``. Up to ``IN_MEMORY`` octets are held in memory; a larger
     file is read with ``pread``, so that nobody's file position is used, and is watched: once it is changed, every
-    further read is a ``FileError``. A spooled stream is closed by ``close`` or by leaving the ``with`` block.
+    further read is a ``FileError``. A larger stream is spooled: it is kept in an unlinked temporary file, encrypted.
+    ``close``, or leaving the ``with`` block, lets go of it.
     """
 
     CHUNK: ClassVar[int] = 256 * 1024
     IN_MEMORY: ClassVar[int] = 1024 * 1024
 
-    __slots__ = ("_data", "_descriptor", "_file", "_offset", "_spooled", "_stamp", "size")
+    __slots__ = ("_close", "_data", "_descriptor", "_file", "_offset", "_reader", "_stamp", "size")
 
     size: int
 
     def __init__(self, data: bytes | None, *, size: int) -> None:
         self._data = data
         self._descriptor = -1
-        self._file: BinaryIO | None = None
+        self._file: BinaryIO | None = None  # the descriptor is as long as this is
+        self._reader: Callable[[int, int], bytes] | None = None
+        self._close: Callable[[], None] | None = None
         self._offset = 0
-        self._spooled = False
         self._stamp: tuple[int, int, int] | None = None
         self.size = size
 
@@ -112,46 +114,58 @@ class Source:
             msg = f"cannot read {path}: {str(error).removeprefix('the input cannot be read: ')}"
             raise FileError(msg, hint=error.hint) from error
         if source._file is file:  # noqa: SLF001 - our own
-            source._spooled = True  # noqa: SLF001 - ours to close, as a spool is
+            source._close = file.close  # noqa: SLF001 - ours to close, as a spool is
         else:
             file.close()
         return source
 
     @classmethod
     def from_stream(cls, stream: Readable) -> Source:
-        """All that a stream has left; beyond ``IN_MEMORY`` octets it is kept in an unlinked temporary file (0600).
+        """All that a stream has left; beyond ``IN_MEMORY`` octets it is spooled.
 
         Raises ``FileError`` if the stream cannot be read or the temporary file cannot be written.
         """
-        blocks: list[bytes] = []
-        size = 0
-        try:
-            while size <= cls.IN_MEMORY:
-                block = _read_block(stream, cls.CHUNK)
-                if not block:
-                    return cls(b"".join(blocks), size=size)
-                blocks.append(block)
-                size += len(block)
-            return cls._spool(blocks, stream)
-        except OSError as error:
-            raise _unreadable(error) from error
+        return cls.from_blocks(_blocks(stream, cls.CHUNK))
 
     @classmethod
-    def _spool(cls, blocks: list[bytes], stream: Readable) -> Source:
-        import tempfile  # it takes milliseconds to import, and most mail is small
+    def from_blocks(cls, blocks: Iterable[bytes]) -> Source:
+        """All that these blocks hold; beyond ``IN_MEMORY`` octets they are spooled.
 
-        spool = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the source closes it
+        Raises ``FileError`` if the temporary file cannot be written, and what ``blocks`` raises.
+        """
+        held: list[bytes] = []
+        size = 0
+        rest = iter(blocks)
+        for block in rest:
+            held.append(block)
+            size += len(block)
+            if size > cls.IN_MEMORY:
+                return cls._spooled(held, rest)
+        return cls(b"".join(held), size=size)
+
+    @classmethod
+    def _spooled(cls, held: list[bytes], rest: Iterator[bytes]) -> Source:
+        from smime_agent.spool import Spool  # most mail is small
+
+        spool = Spool()
         try:
-            for block in blocks:
-                _write_all(spool.fileno(), block)
-            while block := _read_block(stream, cls.CHUNK):
-                _write_all(spool.fileno(), block)
-            size = os.fstat(spool.fileno()).st_size
+            for block in held:
+                spool.write(block)
+            held.clear()
+            for block in rest:
+                spool.write(block)
         except BaseException:
             spool.close()
             raise
+        return cls.from_reader(spool.read, spool.size, spool.close)
+
+    @classmethod
+    def from_reader(
+        cls, read: Callable[[int, int], bytes], size: int, close: Callable[[], None] | None = None
+    ) -> Source:
+        """What ``read(start, end)`` gives: exactly these octets of ``size``, whatever and however often it is asked."""
         source = cls(None, size=size)
-        source._file, source._descriptor, source._spooled = spool, spool.fileno(), True
+        source._reader, source._close = read, close
         return source
 
     def chunks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -173,6 +187,8 @@ class Source:
             return self._data[self._offset + start : self._offset + stop]
         if start >= stop:
             return b""
+        if self._reader is not None:
+            return self._reader(self._offset + start, self._offset + stop)
         try:
             data = _pread(self._descriptor, self._offset + start, stop - start)
             status = os.fstat(self._descriptor)
@@ -188,7 +204,8 @@ class Source:
         """A source of the octets from ``start`` to before ``end``, without a copy; this one must stay open for it."""
         start = min(start, self.size)
         part = Source(self._data, size=max(min(end, self.size) - start, 0))
-        part._file, part._descriptor, part._stamp = self._file, self._descriptor, self._stamp
+        part._file, part._descriptor, part._reader = self._file, self._descriptor, self._reader
+        part._stamp = self._stamp
         part._offset = self._offset + start
         return part
 
@@ -196,9 +213,10 @@ class Source:
         """Let go of the bytes, and of the temporary file if there is one."""
         self._data = b""
         self.size = 0
-        if self._spooled and self._file is not None:
-            self._file.close()
-        self._file, self._descriptor = None, -1
+        close, self._close = self._close, None
+        if close is not None:
+            close()
+        self._file, self._reader, self._descriptor = None, None, -1
 
     def __enter__(self) -> Self:
         return self
@@ -234,17 +252,17 @@ def _pread(descriptor: int, offset: int, size: int) -> bytes:
     return b"".join(blocks)
 
 
-def _write_all(descriptor: int, block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _read_block(stream: Readable, size: int) -> bytes:
-    block = stream.read(size)
-    if block is None:  # A stream that does not block has nothing *yet*: the end of the mail it is not.
-        raise FileError("the input is not ready to be read", hint="give a file, or a pipe that blocks")
-    return block
+def _blocks(stream: Readable, size: int) -> Iterator[bytes]:
+    while True:
+        try:
+            block = stream.read(size)
+        except OSError as error:
+            raise _unreadable(error) from error
+        if block is None:  # A stream that does not block has nothing *yet*: the end of the mail it is not.
+            raise FileError("the input is not ready to be read", hint="give a file, or a pipe that blocks")
+        if not block:
+            return
+        yield block
 
 
 def _unreadable(error: OSError) -> FileError:

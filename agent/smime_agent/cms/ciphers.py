@@ -66,7 +66,7 @@ class ContentEncryptor(Protocol):
 class Context(Protocol):
     """A block cipher at work, as in ``cryptography``."""
 
-    def update_into(self, data: bytes, buffer: memoryview, /) -> int:
+    def update_into(self, data: bytes | memoryview, buffer: memoryview, /) -> int:
         """Work on the blocks that are complete by now; the number of octets that were written."""
 
     def finalize(self) -> bytes:
@@ -80,7 +80,7 @@ class CbcDecryptor:
 
     def __init__(self, context: Context, block: int) -> None:
         self._context, self._block = context, block
-        self._buffer = memoryview(bytearray(BLOCK + 2 * block))
+        self._buffer = memoryview(b"")
         #: The last block of plaintext so far, which may be padding.
         self._held = b""
 
@@ -92,7 +92,11 @@ class CbcDecryptor:
 
     def _update(self, chunk: bytes) -> bytes:
         # The block that was held back stands before what is decrypted now, so that one copy takes both out.
-        buffer, block = self._buffer, self._block
+        block = self._block
+        needed = len(chunk) + 3 * block
+        if len(self._buffer) < needed:
+            self._buffer = memoryview(bytearray(needed))
+        buffer = self._buffer
         written = self._context.update_into(chunk, buffer[block:])
         if not written:
             return b""
@@ -103,17 +107,29 @@ class CbcDecryptor:
 
     def finish(self, mac: bytes | None) -> bytes:
         """The last octets, if all of it is right; see the protocol."""
-        from cryptography.hazmat.primitives.padding import PKCS7
-
-        unpadder = PKCS7(8 * self._block).unpadder()
         try:
             self._context.finalize()
-            rest = unpadder.update(self._held) + unpadder.finalize()
         except ValueError:
             raise DecryptionError from None
+        rest = without_padding(self._held, self._block)
         if mac is not None:
             raise DecryptionError
         return rest
+
+
+def without_padding(last: bytes, block: int) -> bytes:
+    """What is left of the last block of a content (RFC 5652, 6.3).
+
+    Raises:
+        DecryptionError: the padding is wrong.
+    """
+    from cryptography.hazmat.primitives.padding import PKCS7
+
+    unpadder = PKCS7(8 * block).unpadder()
+    try:
+        return unpadder.update(last) + unpadder.finalize()
+    except ValueError:
+        raise DecryptionError from None
 
 
 class CbcEncryptor:
@@ -147,11 +163,25 @@ class GcmDecryptor:
         self._mac_size = mac_size
         self._context = Cipher(algorithms.AES(key), modes.GCM(nonce, None, mac_size)).decryptor()
         self._context.authenticate_additional_data(additional)
+        self._unseen = bytearray()
 
     def update(self, chunk: bytes) -> bytes:
         """The next octets; see the protocol."""
         try:
             return self._context.update(chunk)
+        except ValueError:
+            raise DecryptionError from None
+
+    def authenticate(self, chunk: bytes) -> None:
+        """Go on without the next octets of the content, which nobody sees.
+
+        Raises:
+            DecryptionError: there are more than one key can encrypt.
+        """
+        if len(self._unseen) < len(chunk) + AES_BLOCK:
+            self._unseen = bytearray(len(chunk) + AES_BLOCK)
+        try:
+            self._context.update_into(chunk, self._unseen)
         except ValueError:
             raise DecryptionError from None
 
@@ -202,12 +232,15 @@ class _ChaCha20Poly1305:
 
     def update(self, chunk: bytes) -> bytes:
         """The next octets; see the protocol."""
-        self._length += len(chunk)
+        other = self._stream.update(chunk)
+        self._authenticate(other if self._encrypts else chunk)
+        return other
+
+    def _authenticate(self, encrypted: bytes) -> None:
+        self._length += len(encrypted)
         if self._length > MAX_CHACHA20:
             raise DecryptionError
-        other = self._stream.update(chunk)
-        self._poly1305.update(other if self._encrypts else chunk)
-        return other
+        self._poly1305.update(encrypted)
 
     def _close(self) -> None:
         lengths = self._additional.to_bytes(8, "little") + self._length.to_bytes(8, "little")
@@ -225,6 +258,14 @@ class ChaCha20Poly1305Encryptor(_ChaCha20Poly1305):
 
 class ChaCha20Poly1305Decryptor(_ChaCha20Poly1305):
     """The same, decrypting."""
+
+    def authenticate(self, chunk: bytes) -> None:
+        """Go on without the next octets of the content, which nobody sees.
+
+        Raises:
+            DecryptionError: there are more than one key can encrypt.
+        """
+        self._authenticate(chunk)
 
     def finish(self, mac: bytes | None) -> bytes:
         """The last octets, if all of it is right; see the protocol."""

@@ -5,6 +5,7 @@ Sources: RFC 3565, 4.1; RFC 5084, 3.2; RFC 8103, 3; RFC 3370, 5.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from smime_agent import der
@@ -15,19 +16,17 @@ from smime_agent.cms.ciphers import (
     DES_BLOCK,
     MAX_CHACHA20,
     MAX_GCM,
-    CbcDecryptor,
     CbcEncryptor,
-    ChaCha20Poly1305Decryptor,
     ChaCha20Poly1305Encryptor,
     ContentDecryptor,
     ContentEncryptor,
     DecryptionError,
-    GcmDecryptor,
     GcmEncryptor,
     aes_cbc,
     rc2_cbc,
     triple_des_cbc,
 )
+from smime_agent.cms.content_cipher import CbcCipher, ChaCha20Poly1305Cipher, ContentCipher, GcmCipher
 from smime_agent.cms.normal import value, values
 from smime_agent.errors import PolicyError
 from smime_agent.verdict import Code, UntrustworthyError
@@ -46,11 +45,14 @@ _CBC: Final = {f"{_AES}.{number}": size for number, size in ((2, 16), (22, 24), 
 _GCM: Final = {f"{_AES}.{number}": size for number, size in ((6, 16), (26, 24), (46, 32))}
 _CHACHA20_POLY1305: Final = ContentEncryption.CHACHA20_POLY1305.oid
 _DES_EDE3_CBC, _RC2_CBC = "1.2.840.113549.3.7", "1.2.840.113549.3.2"
+_KEY_SIZES: Final = {**_CBC, **_GCM, _CHACHA20_POLY1305: 32, _DES_EDE3_CBC: 24}
 _LEGACY: Final = {_DES_EDE3_CBC: "Triple DES", _RC2_CBC: "RC2"}
 #: RFC 3370, 5.2: how 40, 64 and 128 effective bits are written; from 256 on they stand as they are (RFC 2268, 6).
 _RC2_VERSIONS: Final = {160: 40, 120: 64, 58: 128}
 _RC2_PLAIN_VERSIONS: Final = range(256, 1025)
 _MAX_RC2_KEY: Final = 128
+#: A content with RC2, in octets: it takes a second and more for each MiB.
+MAX_RC2: Final = 16 * 1024 * 1024
 #: Tags that RFC 5084, 3.2, has, and nonces that OpenSSL takes.
 _ICV_LENGTHS: Final = range(12, 17)
 _DEFAULT_ICV_LENGTH: Final = 12
@@ -60,10 +62,14 @@ __all__ = [
     "ContentDecryptor",
     "ContentEncryptor",
     "DecryptionError",
+    "check_content_encryption",
+    "content_cipher",
     "content_decryptor",
     "content_encryptor",
+    "content_key_lengths",
     "content_key_size",
     "encrypted_size",
+    "is_authenticated",
 ]
 
 
@@ -104,16 +110,30 @@ def content_key_size(algorithm: AlgorithmIdentifier) -> int:
     """
     if algorithm.oid == _RC2_CBC:
         return (_rc2_parameters(algorithm)[0] + 7) // 8
-    sizes = {**_CBC, **_GCM, _CHACHA20_POLY1305: 32, _DES_EDE3_CBC: 24}
-    if algorithm.oid not in sizes:
+    if algorithm.oid not in _KEY_SIZES:
         _unsupported(algorithm.oid)
-    return sizes[algorithm.oid]
+    return _KEY_SIZES[algorithm.oid]
 
 
-def content_decryptor(
+def is_authenticated(algorithm: AlgorithmIdentifier) -> bool:
+    """Whether the algorithm notices changes: such belong in an AuthEnvelopedData, and no others do (RFC 5083, 2.1)."""
+    return algorithm.oid in _GCM or algorithm.oid == _CHACHA20_POLY1305
+
+
+def check_content_encryption(algorithm: AlgorithmIdentifier, *, legacy: bool) -> None:
+    """See that a content is encrypted in a way that is read; ``legacy`` permits Triple DES and RC2.
+
+    Raises:
+        PolicyError: only ``legacy`` permits it.
+        UntrustworthyError: the algorithm is not supported, or its parameters are damaged.
+    """
+    _prepared(algorithm, b"", legacy=legacy)
+
+
+def content_cipher(
     algorithm: AlgorithmIdentifier, key: bytes, *, legacy: bool, additional: bytes | None = None
-) -> ContentDecryptor:
-    """A decryption by a ContentEncryptionAlgorithmIdentifier.
+) -> ContentCipher:
+    """What decrypts, by a ContentEncryptionAlgorithmIdentifier.
 
     ``legacy`` permits Triple DES and RC2. ``additional`` are the authenticated attributes of an AuthEnvelopedData, in
     DER with the tag of SET OF (RFC 5083, 2.2). That a key has another length is noticed here, before any content: where
@@ -125,34 +145,52 @@ def content_decryptor(
         UntrustworthyError: the algorithm is not supported, or its parameters are damaged.
         DecryptionError: the key has another length.
     """
-    oid = algorithm.oid
-    if oid in _LEGACY and not legacy:
-        hint = "if you want to read it all the same: --legacy"
-        raise PolicyError(f"the content is encrypted with {_LEGACY[oid]}, which is weak", hint=hint)
-    size = content_key_size(algorithm)
-    make = _prepared(algorithm, additional or b"")
-    fits = 1 <= len(key) <= _MAX_RC2_KEY if oid == _RC2_CBC else len(key) == size
+    make = _prepared(algorithm, additional or b"", legacy=legacy)
+    fits = 1 <= len(key) <= _MAX_RC2_KEY if algorithm.oid == _RC2_CBC else len(key) == _KEY_SIZES[algorithm.oid]
     if not fits:
         raise DecryptionError
     return make(key)
 
 
-def _prepared(algorithm: AlgorithmIdentifier, additional: bytes) -> Callable[[bytes], ContentDecryptor]:
-    """What makes a decryption of a key: whatever is damaged is found before there is one."""
-    if algorithm.oid in _GCM:
+def content_key_lengths(algorithm: AlgorithmIdentifier) -> range:
+    """The lengths that a key may have, in octets: one, but with RC2.
+
+    Raises:
+        UntrustworthyError: the algorithm is not supported, or its parameters are damaged.
+    """
+    size = content_key_size(algorithm)
+    return range(1, _MAX_RC2_KEY + 1) if algorithm.oid == _RC2_CBC else range(size, size + 1)
+
+
+def content_decryptor(
+    algorithm: AlgorithmIdentifier, key: bytes, *, legacy: bool, additional: bytes | None = None
+) -> ContentDecryptor:
+    """The same, as a decryption piece by piece."""
+    return content_cipher(algorithm, key, legacy=legacy, additional=additional).decryptor()
+
+
+def _prepared(algorithm: AlgorithmIdentifier, additional: bytes, *, legacy: bool) -> Callable[[bytes], ContentCipher]:
+    """What makes a cipher of a key: whatever is damaged is found before there is one."""
+    oid = algorithm.oid
+    if oid in _GCM:
         nonce, mac_size = _gcm_parameters(algorithm)
-        return lambda key: GcmDecryptor(key, nonce, mac_size, additional)
-    if algorithm.oid == _CHACHA20_POLY1305:
+        return lambda key: GcmCipher(key, nonce, mac_size, additional)
+    if oid == _CHACHA20_POLY1305:
         nonce = _octets(algorithm.parameters, NONCE_SIZE)
-        return lambda key: ChaCha20Poly1305Decryptor(key, nonce, additional, encrypts=False)
-    if algorithm.oid == _RC2_CBC:
-        bits, vector = _rc2_parameters(algorithm)
-        return lambda key: CbcDecryptor(rc2_cbc(key, bits, vector), DES_BLOCK)
-    if algorithm.oid == _DES_EDE3_CBC:
+        return lambda key: ChaCha20Poly1305Cipher(key, nonce, additional)
+    if oid in _CBC:
+        vector = _octets(algorithm.parameters, AES_BLOCK)
+        return lambda key: CbcCipher(partial(aes_cbc, key), vector, block=AES_BLOCK)
+    if oid not in _LEGACY:
+        _unsupported(oid)
+    if not legacy:
+        hint = "if you want to read it all the same: --legacy"
+        raise PolicyError(f"the content is encrypted with {_LEGACY[oid]}, which is weak", hint=hint)
+    if oid == _DES_EDE3_CBC:
         vector = _octets(algorithm.parameters, DES_BLOCK)
-        return lambda key: CbcDecryptor(triple_des_cbc(key, vector), DES_BLOCK)
-    vector = _octets(algorithm.parameters, AES_BLOCK)
-    return lambda key: CbcDecryptor(aes_cbc(key, vector), AES_BLOCK)
+        return lambda key: CbcCipher(partial(triple_des_cbc, key), vector, block=DES_BLOCK)
+    bits, vector = _rc2_parameters(algorithm)
+    return lambda key: CbcCipher(partial(rc2_cbc, key, bits), vector, block=DES_BLOCK, most=MAX_RC2)
 
 
 def _gcm_parameters(algorithm: AlgorithmIdentifier) -> tuple[bytes, int]:

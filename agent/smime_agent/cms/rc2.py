@@ -51,7 +51,7 @@ class Rc2Decryptor:
         self._last = int.from_bytes(initialization_vector)
         self._rest = b""
 
-    def update_into(self, data: bytes, buffer: memoryview) -> int:
+    def update_into(self, data: bytes | memoryview, buffer: memoryview) -> int:
         """Decrypt the blocks that are complete by now; the number of octets that were written to ``buffer``."""
         data = self._rest + data
         end = len(data) - len(data) % BLOCK_SIZE
