@@ -29,6 +29,7 @@ The code below a class is the exit code of the command line (0 is done, 1 is a b
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -39,18 +40,19 @@ class SmimeAgentError(Exception):
     """The root of the tree: one sentence about what happened, and a hint about what to do.
 
     ``str(error)`` is that sentence, without a full stop, fit to follow ``smime-agent: error:``. ``details`` are
-    lines that belong below it, such as the tokens that a person can choose from.
+    lines that belong below it, such as the tokens that a person can choose from. ``code`` is a name for programs, as a
+    rule that of the class: ``token-removed``, ``no-key``.
     """
 
     exit_code: ClassVar[int] = 1
+    code: str = "error"
     hint: str | None
     details: tuple[str, ...]
 
-    @property
-    def code(self) -> str:
-        """A name for programs, that of the class: ``token-removed``, ``no-key``."""
-        name = type(self).__name__.removesuffix("Error")
-        return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "code" not in vars(cls):
+            cls.code = re.sub(r"\B(?=[A-Z])", "-", cls.__name__.removesuffix("Error")).lower()
 
     def __init__(self, message: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
         super().__init__(message)

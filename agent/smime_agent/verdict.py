@@ -147,3 +147,4 @@ class UntrustworthyError(InvalidMessageError):
     def __init__(self, code: Code, text: str, *, hint: str | None = None) -> None:
         super().__init__(text, hint=hint)
         self.reason = Reason(code, text)
+        self.code = code.value

@@ -24,6 +24,8 @@ _RC2_BITS: Final = 128  # what `cryptography` has
 class DecryptionError(InvalidMessageError):
     """The key, the padding or the tag is wrong. Nobody is told which: that is what a padding oracle lives on."""
 
+    code = "decryption-failed"
+
     def __init__(self) -> None:
         """The one sentence that there is."""
         super().__init__(

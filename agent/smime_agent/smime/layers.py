@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from smime_agent import cms, mime
 from smime_agent.cms import oids
+from smime_agent.cms.compressed_data import CompressedData
 from smime_agent.errors import NoKeyError
 from smime_agent.mime import Form, LayerKind
 from smime_agent.names import name_of
@@ -184,7 +185,7 @@ class OpenedMessage:
 
     def _compressed(self, source: Source, form: str, *, trailing: bool) -> Source:
         """CompressedData (RFC 3274): whoever sees it can undo it."""
-        compressed = cms.CompressedData.read(source)
+        compressed = CompressedData.read(source)
         content = self._resources.enter_context(compressed.open())
         if self.layers and self.layers[-1].content is not None and self.layers[-1].type is not LayerType.SIGNED:
             self.plaintext = content if self.plaintext is not None else None

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
-from smime_agent import cms
 from smime_agent.accepted import RSA_ENCRYPTION_OID
 from smime_agent.cms.ciphers import DecryptionError
+from smime_agent.cms.envelope import open_envelope, read_envelope
+from smime_agent.cms.recipients import read_recipients
 from smime_agent.names import name_of
 from smime_agent.smime.verification import Encryption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from smime_agent.cms.recipients import KeyRecipient
+    from smime_agent.cms.recipients import KeyRecipient, Recipients
     from smime_agent.keys import Decrypter
     from smime_agent.source import Source
     from smime_agent.x509 import Certificate
@@ -46,7 +47,7 @@ class KeyMatch(Protocol):
 class DecryptionKeys(Protocol):
     """The keys of ours that could open a message."""
 
-    def pairs(self, recipients: Sequence[KeyRecipient]) -> Iterator[KeyMatch]:
+    def pairs(self, recipients: Recipients, /) -> Iterator[KeyMatch]:
         """Those that could, the likeliest first. Nothing is unwrapped by asking, though a PIN may be asked for.
 
         Raises:
@@ -85,14 +86,14 @@ class Opener:
             UntrustworthyError: it is damaged, or by an algorithm that is not supported.
             TokenError, PinError, FileError
         """
-        envelope = cms.read_envelope(source)
+        envelope = read_envelope(source)
         envelope.check_algorithm(legacy=self._legacy)  # before anybody is asked for a PIN or a touch
-        recipients = cms.read_recipients(envelope.recipient_infos, envelope.algorithm)
+        recipients = read_recipients(envelope.recipient_infos, envelope.algorithm)
         failure = DecryptionError()
         for match in islice(self._keys.pairs(recipients), MAXIMUM_TRIES):
             try:
                 key = match.decrypter.unwrap(match.recipient.wrapped, legacy=self._legacy)
-                content = cms.open_envelope(envelope, key, legacy=self._legacy)
+                content = open_envelope(envelope, key, legacy=self._legacy)
             except DecryptionError as error:
                 failure = error
                 continue
