@@ -85,19 +85,19 @@ def test_chunks_are_bounded() -> None:
     assert max(map(len, Source.from_bytes(BIG).chunks())) <= Source.CHUNK
 
 
+@pytest.mark.parametrize("secret", [True, False])
 @pytest.mark.parametrize("data", [b"", b"0123456789", BIG])
-def test_blocks_of_any_size_are_a_source(data: bytes) -> None:
+def test_blocks_of_any_size_are_a_source(data: bytes, *, secret: bool) -> None:
     blocks = [b"", data[:3], data[3:900_000], data[900_000:], b""]
-    with Source.from_blocks(iter(blocks)) as source:
+    with Source.from_blocks(iter(blocks), secret=secret) as source:
         assert source.size == len(data)
         assert source.read() == data
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@given(bounds=st.tuples(st.integers(0, len(BIG) + 9), st.integers(0, len(BIG) + 9)))
-def test_any_part_of_a_spool_is_what_was_written(bounds: tuple[int, int]) -> None:
+@given(bounds=st.tuples(st.integers(0, len(BIG) + 9), st.integers(0, len(BIG) + 9)), secret=st.booleans())
+def test_any_part_of_a_spool_is_what_was_written(bounds: tuple[int, int], *, secret: bool) -> None:
     start, end = bounds
-    with Source.from_stream(io.BytesIO(BIG)) as source:
+    with Source.from_stream(io.BytesIO(BIG), secret=secret) as source:
         assert source.read(start, end) == BIG[start:end]
 
 
@@ -187,8 +187,9 @@ def test_no_place_for_a_spool_is_an_error_that_says_so(monkeypatch: pytest.Monke
         Source.from_stream(io.BytesIO(BIG))
 
 
-def test_a_view_of_a_spool_that_was_closed_is_an_error() -> None:
-    source = Source.from_stream(io.BytesIO(BIG))
+@pytest.mark.parametrize("secret", [True, False])
+def test_a_view_of_a_spool_that_was_closed_is_an_error(*, secret: bool) -> None:
+    source = Source.from_stream(io.BytesIO(BIG), secret=secret)
     view = source.view(5, 10)
     source.close()
     with pytest.raises(FileError, match="temporary file"):

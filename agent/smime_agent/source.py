@@ -30,8 +30,8 @@ class Source:
 
     Made by one of the methods that begin with ``from``. Up to ``IN_MEMORY`` octets are held in memory; a larger
     file is read with ``pread``, so that nobody's file position is used, and is watched: once it is changed, every
-    further read is a ``FileError``. A larger stream is spooled: it is kept in an unlinked temporary file, encrypted.
-    ``close``, or leaving the ``with`` block, lets go of it.
+    further read is a ``FileError``. A larger stream is spooled: it is kept in an unlinked temporary file, encrypted
+    unless the caller knows that it is no secret. ``close``, or leaving the ``with`` block, lets go of it.
     """
 
     CHUNK: ClassVar[int] = 256 * 1024
@@ -120,15 +120,15 @@ class Source:
         return source
 
     @classmethod
-    def from_stream(cls, stream: Readable) -> Source:
+    def from_stream(cls, stream: Readable, *, secret: bool = True) -> Source:
         """All that a stream has left; beyond ``IN_MEMORY`` octets it is spooled.
 
         Raises ``FileError`` if the stream cannot be read or the temporary file cannot be written.
         """
-        return cls.from_blocks(_blocks(stream, cls.CHUNK))
+        return cls.from_blocks(_blocks(stream, cls.CHUNK), secret=secret)
 
     @classmethod
-    def from_blocks(cls, blocks: Iterable[bytes]) -> Source:
+    def from_blocks(cls, blocks: Iterable[bytes], *, secret: bool = True) -> Source:
         """All that these blocks hold; beyond ``IN_MEMORY`` octets they are spooled.
 
         Raises ``FileError`` if the temporary file cannot be written, and what ``blocks`` raises.
@@ -140,14 +140,14 @@ class Source:
             held.append(block)
             size += len(block)
             if size > cls.IN_MEMORY:
-                return cls._spooled(held, rest)
+                return cls._spooled(held, rest, secret=secret)
         return cls(b"".join(held), size=size)
 
     @classmethod
-    def _spooled(cls, held: list[bytes], rest: Iterator[bytes]) -> Source:
+    def _spooled(cls, held: list[bytes], rest: Iterator[bytes], *, secret: bool) -> Source:
         from smime_agent.spool import Spool  # most mail is small
 
-        spool = Spool()
+        spool = Spool(secret=secret)
         try:
             for block in held:
                 spool.write(block)
