@@ -44,6 +44,12 @@ class Quirks:
 
     #: X25519 keys are made as EC_EDWARDS keys with the OID of X25519.
     x25519_as_edwards: bool = False
+    #: CKM_RSA_PKCS_OAEP works with SHA-1, MGF1 with SHA-1 and no label alone.
+    oaep_sha1_only: bool = False
+    #: CKM_ECDH1_DERIVE wants the point as a DER OCTET STRING (PKCS#11 v2.40, 2.3.9, permits it; v3.0 wants it raw).
+    encoded_point: bool = False
+    #: A decryption that fails is over, as PKCS#11 wants it. Others leave the session with an active operation for ever.
+    ends_failed_decryptions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,11 @@ def plan_signature(
 def quirks_of(library_description: str) -> Quirks:
     """What is known of a module, by its own description."""
     if "SoftHSM" in library_description or "Implementation of PKCS11" in library_description:
-        return Quirks(x25519_as_edwards=True)  # SoftHSM 2.6 knows no CKK_EC_MONTGOMERY
+        # SoftHSM 2.6 knows no CKK_EC_MONTGOMERY. It takes raw points for what they are only by chance: those that begin
+        # 04 3F on P-256, or 04 1E on Curve25519, look encoded to it.
+        return Quirks(x25519_as_edwards=True, oaep_sha1_only=True, encoded_point=True, ends_failed_decryptions=True)
+    if "NSS" in library_description:
+        return Quirks(ends_failed_decryptions=True)
     return Quirks()
 
 

@@ -147,12 +147,12 @@ class TokenSession:
             msg = f"{self.name} has one PIN try left, and it was not spent"
             raise PinLastTryError(msg, hint="if you are sure of the PIN, repeat the command with --use-last-pin-try")
 
-    def context_pin(self) -> Pin:
+    def context_pin(self, purpose: str = "this key wants the PIN for every signature") -> Pin:
         """The PIN that a key wants before one operation: that of the login the first time, then asked for again."""
         pin, self._pin = self._pin, None
         self.token = self.token.refreshed()  # tries may have been spent since the login, by others too
         self.check_tries()
-        return pin or self.ask("this key wants the PIN for every signature")
+        return pin or self.ask(purpose)
 
     def wrong_pin(self) -> PinIncorrectError | PinLockedError:
         """The error for a PIN that the token refused, with what it says now about the tries left."""
