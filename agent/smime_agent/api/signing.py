@@ -250,17 +250,34 @@ def sign_prepared(
         signer = token.signer(options, at=moment)
         der = road.sign_content(prepared, signer, at=moment, attached=options.opaque)
         return Signed(armor(der, "CMS") if options.form is Format.PEM else der, signer)
-    addresses = prepared.from_addresses()
+    signer, notes = signer_for(prepared, token, options, at=moment)
+    boundary = new_boundary()
+    chunks = road.sign(prepared, signer, at=moment, boundary=boundary, opaque=options.opaque)
+    return Signed(chunks, signer, notes)
+
+
+def signer_for(
+    mail: mime.Message, token: OpenToken, options: SignOptions, *, at: datetime
+) -> tuple[TokenSigner, tuple[str, ...]]:
+    """The signer for a mail, and what a person should read about that.
+
+    Raises:
+        NoKeyError, AmbiguousError, CertificateNotUsableError: see :meth:`OpenToken.signer`.
+    """
+    addresses = mail.from_addresses()
     if not addresses and options.key is None:
         msg = "the mail has no From that can be read, so no key is the one for it"
         raise NoKeyError(msg, hint="choose one with --key")
-    signer = token.signer(options, addresses, at=moment)
-    boundary = f"=_{os.urandom(16).hex()}"
-    chunks = road.sign(prepared, signer, at=moment, boundary=boundary, opaque=options.opaque)
-    notes = prepared.entity.notes
+    signer = token.signer(options, addresses, at=at)
+    notes = mail.entity.notes
     if not addresses or not all(map(signer.identity.certificate.covers, addresses)):
         notes += (_not_covered(addresses, signer),)
-    return Signed(chunks, signer, notes)
+    return signer, notes
+
+
+def new_boundary() -> str:
+    """A boundary that occurs in no mail."""
+    return f"=_{os.urandom(16).hex()}"
 
 
 def _not_covered(addresses: Sequence[str], signer: TokenSigner) -> str:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from smime_agent.mime.assemble import multipart_signed, pkcs7_mime
+    from smime_agent.mime.assemble import clear_signed_frame, multipart_signed, pkcs7_mime, pkcs7_mime_entity
     from smime_agent.mime.canonical import Entity
     from smime_agent.mime.envelope import ClearSigned, LayerKind, clear_signed, cms_of, layer_of
-    from smime_agent.mime.message import Message, Protection, split
+    from smime_agent.mime.message import Addressees, Message, Protection, split
     from smime_agent.mime.part import Part, read_mail, read_part, read_protected
     from smime_agent.mime.recognition import Form, cms_of_pem, recognise
     from smime_agent.mime.sender import Claims, Mailbox, read_claims
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from smime_agent.mime.tree import Node, errant_layers, walk
 
 _HOMES = {
-    "assemble": ("multipart_signed", "pkcs7_mime"),
+    "assemble": ("clear_signed_frame", "multipart_signed", "pkcs7_mime", "pkcs7_mime_entity"),
     "canonical": ("Entity",),
     "envelope": ("ClearSigned", "LayerKind", "clear_signed", "cms_of", "layer_of"),
-    "message": ("Message", "Protection", "split"),
+    "message": ("Addressees", "Message", "Protection", "split"),
     "part": ("Part", "read_mail", "read_part", "read_protected"),
     "recognition": ("Form", "cms_of_pem", "recognise"),
     "sender": ("Claims", "Mailbox", "read_claims"),
@@ -34,6 +34,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Addressees",
     "Claims",
     "ClearSigned",
     "Entity",
@@ -46,12 +47,14 @@ __all__ = [
     "Protection",
     "canonical_lines",
     "clear_signed",
+    "clear_signed_frame",
     "cms_of",
     "cms_of_pem",
     "errant_layers",
     "layer_of",
     "multipart_signed",
     "pkcs7_mime",
+    "pkcs7_mime_entity",
     "read_claims",
     "read_mail",
     "read_part",

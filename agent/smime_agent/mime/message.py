@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from smime_agent.errors import InvalidMessageError
+from smime_agent.mailbox import is_mailbox, same_mailbox_key
 from smime_agent.mime.addresses import addr_specs
 from smime_agent.mime.canonical import Entity
 from smime_agent.mime.fields import (
@@ -22,7 +23,7 @@ from smime_agent.mime.fields import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from smime_agent.source import Source
 
@@ -32,6 +33,8 @@ _HEADER_GUESS: Final = 64 * 1024
 # gateways that strip blanks, end the header there, and would not see that the mail is signed.
 _UNTIDY: Final = re.compile(rb"^([!-9;-~]+)[ \t]+(?=:)|^[ \t]+(?:\n|\Z)", re.MULTILINE)
 _ONCE: Final = (b"from", b"sender", b"content-type", b"content-transfer-encoding")
+_TO: Final = frozenset({b"to", b"cc", b"bcc"})
+_BLIND: Final = frozenset({b"bcc", b"resent-bcc"})
 _SIGNS_OF_UNTIDINESS: Final = (b" :", b"\t:", b" \n", b"\t\n")
 
 
@@ -65,6 +68,18 @@ _PKCS7_SIGNATURE: Final = frozenset({b"application/pkcs7-signature", b"applicati
 
 
 @dataclass(frozen=True, slots=True)
+class Addressees:
+    """Whom a mail goes to: the addresses of To and Cc, and those of Bcc alone, each once.
+
+    ``unreadable`` is what stands in these fields and is no address, as it stands.
+    """
+
+    visible: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A mail: the fields that stay outside, in order and complete with CRLF, and the entity that is protected.
 
@@ -84,6 +99,35 @@ class Message:
             if field[:4].lower() == b"from" and field_name(field) == b"from"
             for address in addr_specs(field_value(field))
         ]
+
+    def addressees(self) -> Addressees:
+        """Everybody in To, Cc and Bcc (RFC 5322, 3.6.3)."""
+        visible: dict[str, str] = {}
+        blind: dict[str, str] = {}
+        unreadable: list[str] = []
+        for field in self.outer:
+            name = field_name(field)
+            if name in _TO:
+                for text, address in _mailboxes(field_value(field)):
+                    if address is None:
+                        unreadable.append(text)
+                    else:
+                        (blind if name == b"bcc" else visible).setdefault(same_mailbox_key(address), address)
+        only_blind = (address for key, address in blind.items() if key not in visible)
+        return Addressees(tuple(visible.values()), tuple(only_blind), tuple(unreadable))
+
+    def without_bcc(self) -> Message:
+        """The same mail without the fields that only its sender should see."""
+        return replace(self, outer=tuple(field for field in self.outer if field_name(field) not in _BLIND))
+
+
+def _mailboxes(value: bytes) -> Iterator[tuple[str, str | None]]:
+    """Each element of an address list as it stands, with its address if it is one."""
+    from smime_agent.mime.address_list import read_address_list
+
+    for mailbox in read_address_list(value).mailboxes:
+        address = mailbox.address if mailbox.address and is_mailbox(mailbox.address) else None
+        yield mailbox.raw.encode("utf-8", "replace").decode(), address
 
 
 def split(source: Source) -> Message:

@@ -26,3 +26,7 @@ class RecipientDirectory(Protocol):
     def find(self, address: str) -> Sequence[Recipient]:
         """The certificates that are known for a mail address, best first; none where nobody is known."""
         ...
+
+    def pool(self, address: str) -> Sequence[bytes]:
+        """Certificates in DER that the paths of these may need; nobody vouches for them."""
+        ...

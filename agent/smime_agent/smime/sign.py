@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from smime_agent import mime
@@ -10,7 +11,7 @@ from smime_agent.cms import SignedAttributesBuilder, SignedDataBuilder
 from smime_agent.errors import AlreadySignedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from smime_agent.algorithms import Digest, SignatureScheme
@@ -36,6 +37,30 @@ def sign(
         return mime.pkcs7_mime(message, cms, smime_type="signed-data")
     cms_detached = signed_data.detached(tbs, signature)
     return mime.multipart_signed(message, cms_detached, signer.scheme.digest.micalg, boundary)
+
+
+def sign_entity(
+    message: mime.Message, signer: Signer, *, at: datetime, boundary: str, opaque: bool = False
+) -> tuple[int, Callable[[], Iterator[bytes]]]:
+    """The entity of a mail signed, to be encrypted: its length, and its octets as often as they are asked for.
+
+    It has no fields but those that begin with ``Content-``. The key has been used when this returns, once. For the
+    arguments see :func:`sign`.
+    """
+    attributes, signed_data = _prepared(signer.identity, signer.scheme)
+    digest, length = _digest(message.entity.chunks(), signer.scheme.digest)
+    tbs = attributes.encode(digest, at)
+    signature = signer.sign(tbs)
+    if opaque:
+
+        def signed() -> Iterator[bytes]:
+            cms = signed_data.attached(tbs, signature, message.entity.chunks(), length)
+            return mime.pkcs7_mime_entity(cms, "signed-data")
+
+        return sum(map(len, signed())), signed
+    cms_detached = signed_data.detached(tbs, signature)
+    before, after = mime.clear_signed_frame(cms_detached, signer.scheme.digest.micalg, boundary)
+    return len(before) + length + len(after), lambda: chain((before,), message.entity.chunks(), (after,))
 
 
 def sign_content(content: Source, signer: Signer, *, at: datetime, attached: bool = False) -> Iterator[bytes]:

@@ -1,0 +1,135 @@
+"""Whether a certificate should be encrypted to, and what a person may override.
+
+A wrong recipient certificate is a letter to somebody else: all that is asked of a signer's certificate is asked of it,
+and what encryption needs besides.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from smime_agent.algorithms import ContentEncryption
+from smime_agent.cms.enveloped_data_builder import recipient_info
+from smime_agent.errors import RecipientRefusedError, UsageError
+from smime_agent.trust.path import Purpose
+from smime_agent.trust.requirements import weaknesses
+from smime_agent.verdict import Code, Reason, UntrustworthyError, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from smime_agent.trust.path import PathValidator
+    from smime_agent.x509 import Certificate
+
+#: What cannot be done cannot be overridden.
+_NEVER: Final = frozenset({Code.UNSUPPORTED_ALGORITHM})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What stands against a certificate, and notes that stop nobody. No reasons: encrypt to it."""
+
+    certificate: Certificate
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientCheck:
+    """How recipients are checked: by a validator, as of its moment."""
+
+    validator: PathValidator
+
+    def of(self, certificate: Certificate, address: str | None, pool: Iterable[bytes]) -> Finding:
+        """What stands against encrypting to a certificate; with an address, one that must be in it.
+
+        ``pool`` are certificates in DER that may complete its path.
+        """
+        path = self.validator.validate(certificate, pool, Purpose.ENCRYPT)
+        reasons = [*_of_address(certificate, address), *_of_key(certificate), *weaknesses([certificate]), *path.reasons]
+        return Finding(certificate, tuple(dict.fromkeys(reasons)), path.notes)
+
+    def of_own(self, certificate: Certificate) -> Finding:
+        """The same of a certificate whose key is known to be the sender's: nobody else has to vouch for it."""
+        reasons = list(_of_key(certificate))
+        if not certificate.permits_encryption:
+            text = f"the certificate of {certificate.name} is not one to encrypt to"
+            reasons.append(Reason(Code.KEY_USAGE, text))
+        if not certificate.not_before <= self.validator.policy.at <= certificate.not_after:
+            reasons.append(Reason(Code.EXPIRED, f"the certificate of {certificate.name} is not valid now"))
+        return Finding(certificate, tuple(reasons))
+
+
+def accepted_code(text: str) -> Code:
+    """A reason that a person is ready to accept, by its code.
+
+    Raises:
+        UsageError: it is no reason to refuse a recipient, or one that nobody can accept.
+    """
+    known = {code.value: code for code in Code if code.verdict in {Verdict.UNTRUSTED, Verdict.MISMATCH}}
+    if text not in known:
+        raise UsageError(f"'{text}' is no reason that can be accepted", hint="--explain shows the reasons there are")
+    return known[text]
+
+
+def overridden(findings: Sequence[Finding], *, accept: Iterable[Code] = (), force: bool = False) -> tuple[Reason, ...]:
+    """The reasons that stand against these recipients and were overridden: for a person to read.
+
+    ``accept`` overrides exactly the reasons with these codes; ``force`` those of one more code, if there is only one.
+
+    Raises:
+        RecipientRefusedError: something else stands against one of them.
+    """
+    accepted = set(accept) - _NEVER
+    left = _codes(findings) - accepted
+    if force and len(left) == 1:
+        accepted |= left - _NEVER
+        left -= accepted
+    if not left:
+        return tuple(dict.fromkeys(reason for finding in findings for reason in finding.reasons))
+    refused = [finding for finding in findings if not {reason.code for reason in finding.reasons} <= accepted]
+    raise RecipientRefusedError(
+        _sentence(refused), hint=_hint(left, force=force), details=[_line(finding, accepted) for finding in refused]
+    )
+
+
+def _codes(findings: Iterable[Finding]) -> set[Code]:
+    return {reason.code for finding in findings for reason in finding.reasons}
+
+
+def _sentence(refused: Sequence[Finding]) -> str:
+    if len(refused) == 1:
+        return f"nothing should be encrypted to the certificate of {refused[0].certificate.holder}"
+    return f"nothing should be encrypted to {len(refused)} of the certificates"
+
+
+def _line(finding: Finding, accepted: set[Code]) -> str:
+    told = [f"{reason.text} ({reason.code})" for reason in finding.reasons if reason.code not in accepted]
+    return f"{finding.certificate.holder}: {'; '.join(told)}"
+
+
+def _hint(left: set[Code], *, force: bool) -> str:
+    if left & _NEVER:
+        return "ask for another certificate, or leave this recipient out"
+    if len(left) == 1 and not force:
+        return "if you are sure: --force"
+    options = " ".join(f"--accept {code}" for code in sorted(left))
+    return f"--force overrides one kind of reason, and there are several; if you are sure of each: {options}"
+
+
+def _of_address(certificate: Certificate, address: str | None) -> Iterable[Reason]:
+    """The address that a message goes to is one of the certificate: a directory may have mixed people up."""
+    if address is not None and not certificate.covers(address):
+        whose = ", ".join(certificate.mailboxes) or "no address"
+        yield Reason(Code.NO_MAILBOX, f"the certificate is for {whose}, not for {address}")
+
+
+def _of_key(certificate: Certificate) -> Iterable[Reason]:
+    """A key is tried: that tells all that can be wrong with it."""
+    cipher = ContentEncryption.AES128_GCM
+    try:
+        recipient_info(certificate, bytes(cipher.key_size), cipher, oaep=False, randomness=os.urandom)
+    except (UsageError, UntrustworthyError) as error:
+        yield Reason(Code.UNSUPPORTED_ALGORITHM, str(error))
