@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smime_agent.algorithms import SignatureScheme
-from smime_agent.errors import AmbiguousError, CertificateNotUsableError, NoKeyError, UsageError
+from smime_agent.errors import AmbiguousError, CertificateNotUsableError, NoKeyError
+from smime_agent.keyring.naming import is_address, is_named
 from smime_agent.keys import Identity, KeyQuery
 from smime_agent.tokens.objects import TokenKey, TokenObjects, read_objects
 from smime_agent.tokens.signer import SigningKey, TokenSigner
-from smime_agent.tokens.uri import SCHEME, Pkcs11Uri
 from smime_agent.x509 import Certificate, chain_of
 
 if TYPE_CHECKING:
@@ -84,11 +84,13 @@ class TokenKeyring:
             NoKeyError: there is none.
             AmbiguousError: there are several.
         """
-        return _only([key for key in self._objects.keys if self._fits(key, name)], name, self._session.name)
+        token = self._session.token.info
+        found = [key for key in self._objects.keys if is_named(key, name, token)]
+        return _only(found, name, self._session.name)
 
     def _named(self, name: str, at: datetime) -> _Pair:
         pairs = self._pairs()
-        if "@" in name and not name.lower().startswith(SCHEME):
+        if is_address(name):
             return self._by_address((name,), at)
         key = self.key(name)
         if not key.can_sign:
@@ -124,15 +126,6 @@ class TokenKeyring:
             if key.private_seen and key.can_sign
             for found in self._objects.certificates_of(key)
         ]
-
-    def _fits(self, key: TokenKey, name: str) -> bool:
-        if name.lower().startswith(SCHEME):
-            uri = Pkcs11Uri.parse(name)
-            if uri.type not in (None, "private", "public", "cert"):
-                msg = f"{name} is not the URI of a key"
-                raise UsageError(msg)
-            return self._session.token.info.matches(uri) and uri.matches({"id": key.id, "object": key.label})
-        return key.label == name or key.id.hex() == name.lower().replace(":", "").removeprefix("0x")
 
     def _encryption_certificate(self, pair: _Pair, at: datetime) -> Certificate | None:
         """Another certificate of the same mailbox on the token, to which answers can be encrypted (RFC 8551, 2.5.3)."""
