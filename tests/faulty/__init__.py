@@ -9,7 +9,8 @@ reads at every call, so the faults of a running process can change::
     assert script.calls().count("C_Login") == 1
 
 python-pkcs11 calls ``C_Sign`` and ``C_Decrypt`` twice for one operation, first for the length: the log has both, and
-the ``nth`` call counts both. ``C_SignInit`` and ``C_DecryptInit`` are called once.
+the ``nth`` call counts both. ``C_SignInit`` and ``C_DecryptInit`` are called once. A ``TokenDecrypter`` calls
+``C_Decrypt`` once.
 """
 
 from __future__ import annotations
@@ -33,9 +34,14 @@ class CKR(IntEnum):
     HOST_MEMORY = 0x02
     GENERAL_ERROR = 0x05
     FUNCTION_FAILED = 0x06
+    ARGUMENTS_BAD = 0x07
+    DATA_INVALID = 0x20
+    DATA_LEN_RANGE = 0x21
     DEVICE_ERROR = 0x30
     DEVICE_MEMORY = 0x31
     DEVICE_REMOVED = 0x32
+    ENCRYPTED_DATA_INVALID = 0x40
+    ENCRYPTED_DATA_LEN_RANGE = 0x41
     FUNCTION_CANCELED = 0x50
     FUNCTION_NOT_SUPPORTED = 0x54
     KEY_TYPE_INCONSISTENT = 0x63
@@ -53,7 +59,9 @@ class CKR(IntEnum):
     USER_ALREADY_LOGGED_IN = 0x100
     USER_NOT_LOGGED_IN = 0x101
     USER_PIN_NOT_INITIALIZED = 0x102
+    DOMAIN_PARAMS_INVALID = 0x130
     BUFFER_TOO_SMALL = 0x150
+    VENDOR_DEFINED = 0x80000000
 
 
 class Faults(TypedDict, total=False):

@@ -254,7 +254,7 @@ class TokenDecrypter:
             NoKeyError: the key is gone.
         """
         session = self._session
-        pin = session.context_pin("this key wants the PIN for every message") if asks else None
+        pin = self._context_pin() if asks else None
         try:
             with session.calling(), session.patience:
                 return operation(session.token.module.functions, pin)
@@ -265,6 +265,16 @@ class TokenDecrypter:
         finally:
             if pin:
                 pin.wipe()
+
+    def _context_pin(self) -> Pin | None:
+        """The PIN for one operation; none where it is typed on the token's own pad."""
+        session = self._session
+        if not session.token.info.has_pin_pad:
+            return session.context_pin("this key wants the PIN for every message")
+        session.token = session.token.refreshed()  # tries may have been spent since the login
+        session.check_tries()
+        session.prompter.pad(session.name)
+        return None
 
     def _handle(self) -> int:
         """The private key, as the module numbers it in the working session."""
