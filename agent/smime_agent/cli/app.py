@@ -13,6 +13,8 @@ from typer.core import TyperGroup
 COMMANDS = {
     "sign": "sign",
     "verify": "verify",
+    "encrypt": "encrypt",
+    "decrypt": "decrypt",
     "inspect": "inspect",
     "token": "token",
     "key": "key",
