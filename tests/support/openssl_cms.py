@@ -59,11 +59,13 @@ class OpenSsl:
     def _run(self, *arguments: str, content: bytes) -> bytes:
         done = subprocess.run(["openssl", "cms", *arguments], input=content, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()
-        return done.stdout
+        return _with_crlf(done.stdout) if "SMIME" in arguments else done.stdout
 
 
 def mail(entity: bytes, sender: str = "Alice <alice@example.org>", to: str = "Bob <bob@example.org>") -> bytes:
     """A mail around an entity that has its own MIME fields, as OpenSSL writes them."""
-    return f"From: {sender}\r\nTo: {to}\r\nSubject: a test\r\n".encode() + entity.replace(b"\r\n", b"\n").replace(
-        b"\n", b"\r\n"
-    )
+    return f"From: {sender}\r\nTo: {to}\r\nSubject: a test\r\n".encode() + _with_crlf(entity)
+
+
+def _with_crlf(text: bytes) -> bytes:
+    return text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +22,10 @@ from smime_agent.tokens.token import Search
 from smime_agent.tokens.uri import SCHEME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from smime_agent.api.signing import OpenToken, SignOptions
+    from smime_agent.keyring.decrypting import DecryptionKeyring
     from smime_agent.keys import Pin, PinRequest, Prompter
 
 TokenOption = Annotated[
@@ -99,6 +104,23 @@ class Access:
     def open(self) -> OpenToken:
         """The one token that fits, logged in, with the chains that were imported."""
         return logged_in(self.session(), stored_chain(data_directory()))
+
+    @contextmanager
+    def decryption_keys(self, key: str | None) -> Iterator[DecryptionKeyring]:
+        """The keys of all tokens that fit, none of them asked yet; ``key`` is one that is to be tried in any case."""
+        from smime_agent.certificates.history import History, history_path
+        from smime_agent.keyring.decrypting import DecryptionKeyring
+
+        keys = DecryptionKeyring(
+            self.search,
+            self.prompter(),
+            today=datetime.now(UTC).date(),
+            history=History(history_path(data_directory()), ui.warning),
+            key=key,
+            use_last_pin_try=self.use_last_pin_try,
+        )
+        with closing(keys):
+            yield keys
 
     def verified_login(self, options: SignOptions) -> tuple[dict[str, object], bytes]:
         """What a worker needs to log in and sign as we would, and a PIN that was tried here, once.

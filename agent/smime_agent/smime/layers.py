@@ -186,7 +186,7 @@ class OpenedMessage:
     def _compressed(self, source: Source, form: str, *, trailing: bool) -> Source:
         """CompressedData (RFC 3274): whoever sees it can undo it."""
         compressed = CompressedData.read(source)
-        content = self._resources.enter_context(compressed.open())
+        content = self._resources.enter_context(compressed.expanded())
         if self.layers and self.layers[-1].content is not None and self.layers[-1].type is not LayerType.SIGNED:
             self.plaintext = content if self.plaintext is not None else None
         reasons = tuple(_trailing(trailing=trailing or compressed.trailing > 0))
