@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 _GATHER = 1 << 16
 
 
-def write_file(path: Path, chunks: Iterable[bytes]) -> None:
+def write_file(path: Path, chunks: Iterable[bytes], *, mode: int = 0o666) -> None:
     """Write a file: all of it, or nothing under that name. Devices and pipes are written through.
+
+    ``mode`` is what is permitted with a new file, as far as the umask lets it.
 
     Raises:
         FileError: it cannot be written.
@@ -34,7 +36,7 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> None:
             with open(name, "wb", buffering=0) as device:
                 write_all(device.fileno(), chunks)
         else:
-            _write_beside(name, chunks)
+            _write_beside(name, chunks, mode)
     except OSError as error:
         msg = f"cannot write {path}: {error.strerror}"
         raise FileError(msg) from error
@@ -63,9 +65,9 @@ def _drain(descriptor: int, octets: bytes) -> None:
         written += os.write(descriptor, memoryview(octets)[written:])
 
 
-def _write_beside(path: str, chunks: Iterable[bytes]) -> None:
+def _write_beside(path: str, chunks: Iterable[bytes], mode: int) -> None:
     beside = os.path.join(os.path.dirname(path), f".smime-agent.{os.urandom(8).hex()}.part")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
             write_all(descriptor, chunks)
