@@ -251,7 +251,9 @@ def test_garbage_is_set_aside_when_there_is_something_to_write(
 def test_what_is_whole_in_a_damaged_file_is_kept(path: Path, certificates: list[Certificate]) -> None:
     History(path).record(TOKEN, on_token(*certificates[:2]), MONDAY)
     values: dict[str, Any] = json.loads(path.read_bytes())
-    values["certificates"][0]["certificate"] = b64encode(b"no certificate").decode()
+    damaged = b64encode(certificates[0].encoded).decode()
+    (entry,) = (one for one in values["certificates"] if one["certificate"] == damaged)
+    entry["certificate"] = b64encode(b"no certificate").decode()
     path.write_text(json.dumps(values))
     History(path).record(TOKEN, on_token(certificates[2]), TUESDAY)
     assert [entry.certificate for entry in History(path).entries()] == [certificates[2], certificates[1]]
