@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 ID_ZLIB: Final = "1.2.840.113549.1.9.16.3.8"  # RFC 3274, 2
 #: A digest, in octets.
 MAX_DIGEST: Final = 1_024
+#: How far a content may expand: zlib makes up to 1,032 octets of one, text and tables ten to fifty. What is small may
+#: expand to something that no disk minds, and nothing to more than the largest mail that anybody moves.
+EXPANDED_FREELY: Final = 100 * 1024 * 1024
+MAX_RATIO: Final = 100
+MAX_EXPANDED: Final = 4 * 1024 * 1024 * 1024
 _STRING: Final = (der.OCTET_STRING, der.OCTET_STRING | CONSTRUCTED)
 
 
@@ -63,6 +68,17 @@ class CompressedData:
         content_type, content = _encapsulated(reader, source, fields.required(der.SEQUENCE))
         fields.finish()
         return cls(version, algorithm, content_type, content, source.size - end)
+
+    def expanded(self) -> Source:
+        """The content as a source, for the caller to close: at most 100 MiB or a hundred times what it was, and 4 GiB.
+
+        Raises:
+            UntrustworthyError: there is none, it is damaged or cut off, it is more than that, or the algorithm is not
+                zlib, the only one there is.
+            FileError: it cannot be read, or there is no room for it.
+        """
+        size = self.content.size if self.content is not None else 0
+        return Source.from_blocks(self.decompressed(min(max(EXPANDED_FREELY, MAX_RATIO * size), MAX_EXPANDED)))
 
     def decompressed(self, most: int) -> Iterator[bytes]:
         """The content, in blocks of at most 256 KiB.
