@@ -56,10 +56,15 @@ _SIGNATURE_ALGORITHM: Final = 0xA1
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What signed attributes say of a signature; ``message_digest`` is none where there are no signed attributes."""
+    """What signed attributes say of a signature; ``message_digest`` is none where there are no signed attributes.
+
+    ``capabilities`` and ``key_preference`` are for answers, encoded as they were signed, and not looked into.
+    """
 
     message_digest: bytes | None = None
     signing_time: datetime | None = None
+    capabilities: bytes | None = None
+    key_preference: bytes | None = None
     receipt_request: bool = False
     unknown: tuple[str, ...] = ()
     countersignatures: int = 0
@@ -91,6 +96,8 @@ def check_claims(signed_data: SignedData, signer: SignerInfo, certificate: Certi
     return Claims(
         message_digest=digest,
         signing_time=_time(time) if time is not None else None,
+        capabilities=single.get(oids.SMIME_CAPABILITIES),
+        key_preference=single.get(oids.ENCRYPTION_KEY_PREFERENCE) or _microsoft_key_preference(signer),
         receipt_request=oids.RECEIPT_REQUEST in single,
         unknown=tuple(unknown | unsigned),
         countersignatures=countersignatures,
@@ -110,6 +117,12 @@ def _single_values(signer: SignerInfo) -> dict[str, bytes]:
             raise UntrustworthyError(Code.MISSING_ATTRIBUTE, f"the attribute {name} has no value")
         found[attribute.oid] = attribute.values[0]
     return found
+
+
+def _microsoft_key_preference(signer: SignerInfo) -> bytes | None:
+    """The key preference from before there was a standard, if it stands once; Outlook signs both."""
+    found = [one for one in signer.signed_attributes or () if one.oid == oids.MICROSOFT_KEY_PREFERENCE]
+    return found[0].values[0] if len(found) == 1 and len(found[0].values) == 1 else None
 
 
 def _required(single: dict[str, bytes], oid: str) -> bytes:

@@ -51,7 +51,8 @@ class CheckedSignature:
     ``algorithm`` and ``digest`` are names for people; ``digest`` is empty where the content was not digested. The
     ``weaknesses`` are those of its hash function; those of the
     key are the certificate's. ``claimed_at`` is the signingTime, which nobody vouches for.
-    ``countersignatures`` were seen, not checked. ``unknown`` are the OIDs of attributes that mean nothing to us.
+    ``countersignatures`` were seen, not checked. ``capabilities`` and ``key_preference`` are for answers, encoded, and
+    not looked into. ``unknown`` are the OIDs of attributes that mean nothing to us.
     """
 
     algorithm: str
@@ -61,6 +62,8 @@ class CheckedSignature:
     countersignatures: int
     receipt_request: bool
     unknown: tuple[str, ...]
+    capabilities: bytes | None = None
+    key_preference: bytes | None = None
 
 
 def digest_content(chunks: Iterable[bytes], algorithms: Iterable[AlgorithmIdentifier]) -> ContentDigests:
@@ -165,4 +168,6 @@ def _checked(algorithm: SignatureAlgorithm, digest: HashFunction | None, claims:
         countersignatures=claims.countersignatures,
         receipt_request=claims.receipt_request,
         unknown=claims.unknown,
+        capabilities=claims.capabilities,
+        key_preference=claims.key_preference,
     )

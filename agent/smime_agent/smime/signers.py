@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from smime_agent import cms
 from smime_agent.algorithms import KeyKind
-from smime_agent.smime.verification import Signer
+from smime_agent.smime.verification import Announcement, Signer
 from smime_agent.trust.requirements import weaknesses
 from smime_agent.verdict import Code, Reason, UntrustworthyError
 from smime_agent.x509 import InvalidCertificateError, certificate_of
@@ -125,6 +125,9 @@ class SignerCheck:
             policies=path.policies,
             reasons=tuple(reasons),
             notes=tuple(notes),
+            announcement=Announcement(
+                checked.capabilities, checked.key_preference, signed_data.certificates, signed_data.crls
+            ),
         )
 
     def _times(self, certificate: Certificate, claimed: datetime | None) -> Iterator[Reason]:

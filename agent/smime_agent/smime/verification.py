@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -27,13 +27,27 @@ class LayerType(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a signer says about answers, signed but not looked into, and what came with the signature, not even signed.
+
+    ``capabilities`` is an SMIMECapabilities, ``key_preference`` an SMIMEEncryptionKeyPreference or that of Microsoft
+    (RFC 8551, 2.5.2 and 2.5.3). All of it is encoded.
+    """
+
+    capabilities: bytes | None
+    key_preference: bytes | None
+    certificates: tuple[bytes, ...]
+    crls: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Signer:
     """One SignerInfo, and how much it is worth.
 
     ``certificate`` is none when it is not there; ``named`` says then whom the signature names. ``algorithm`` is empty
     where the signature was not looked at. ``is_valid`` says that the key did sign the content, by whatever algorithm.
     ``chain`` begins with the certificate and ends with a trust anchor, or is empty; ``policies`` are those that hold
-    for all of it.
+    for all of it. ``announcement`` is there if it is valid.
     """
 
     certificate: Certificate | None
@@ -47,6 +61,7 @@ class Signer:
     policies: frozenset[str] = frozenset()
     reasons: tuple[Reason, ...] = ()
     notes: tuple[Reason, ...] = ()
+    announcement: Announcement | None = field(default=None, repr=False)
 
     @property
     def validation(self) -> str:
