@@ -71,6 +71,11 @@ class Verifier:
         )
 
     @property
+    def check(self) -> SignerCheck:
+        """How signers are checked: for other roads that judge by the same policy."""
+        return self._check
+
+    @property
     def trusts_anybody(self) -> bool:
         """There is a trust anchor at all: NSS's list is not installed everywhere."""
         return bool(self._check.validator.policy.anchors)

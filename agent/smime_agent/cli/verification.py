@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smime_agent.api.verifying import Verifier
+    from smime_agent.certificates.contacts import Contacts
     from smime_agent.smime.verification import Verification
 
 _STANDARD_OUTPUT = Path("-")
@@ -28,7 +29,7 @@ _STANDARD_OUTPUT = Path("-")
 class Task:
     """What is to be done with each message; ``content`` and ``output`` are for one alone.
 
-    ``files`` are others that were named, and must not be overwritten.
+    ``files`` are others that were named, and must not be overwritten. ``contacts`` are where senders are remembered.
     """
 
     content: Path | None
@@ -37,6 +38,7 @@ class Task:
     legacy: bool
     json: bool
     files: tuple[Path, ...] = ()
+    contacts: Contacts | None = None
 
 
 def verify_one(verifier: Verifier, path: Path | None, task: Task) -> int:
@@ -62,12 +64,22 @@ def verify_one(verifier: Verifier, path: Path | None, task: Task) -> int:
             else:
                 ui.warning(f"nothing is written: {_why_not(found)}")
     if task.json:
-        _print_json(found, path)
-    elif to_stdout:
+        _print_json(found, path, _remembered(verifier, found, task, alone=True))
+        return found.verdict.exit_code
+    if to_stdout:
         ui.note(*card(found))
     else:
         ui.out(*card(found))
+    _remembered(verifier, found, task, alone=True)
     return found.verdict.exit_code
+
+
+def _remembered(verifier: Verifier, found: Verification, task: Task, *, alone: bool) -> list[dict[str, str]] | None:
+    if task.contacts is None:
+        return None
+    from smime_agent.cli.remembering import remember_senders
+
+    return remember_senders(found, verifier.check, task.contacts, alone=alone)
 
 
 def _why_not(found: Verification) -> str:
@@ -95,8 +107,9 @@ def verify_many(verifier: Verifier, paths: Sequence[Path], task: Task) -> int:
                 worst = max(worst, found.verdict.exit_code)
                 counts[found.verdict] += 1
                 progress.pause()
+                remembered = _remembered(verifier, found, task, alone=False)
                 if task.json:
-                    _print_json(found, path)
+                    _print_json(found, path, remembered)
                 else:
                     ui.out(*card(found, str(path)), "")
             progress.step()
@@ -111,8 +124,9 @@ def tell_host(host: str) -> None:
         ui.note(f"asking {host} about revocation ...")
 
 
-def _print_json(found: Verification, path: Path | None) -> None:
-    ui.json_line("verify/1", **as_json(found, None if path is None or str(path) == "-" else str(path)))
+def _print_json(found: Verification, path: Path | None, remembered: list[dict[str, str]] | None) -> None:
+    file = None if path is None or str(path) == "-" else str(path)
+    ui.json_line("verify/1", **as_json(found, file), remembered=remembered)
 
 
 def _tell_failure(path: Path, error: SmimeAgentError) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,10 +13,13 @@ from smime_agent.api.verifying import Verifier, VerifyOptions
 from smime_agent.cli import ui
 from smime_agent.cli.messages import expanded, message_path
 from smime_agent.cli.verification import Task, tell_host, verify_many, verify_one
-from smime_agent.config import load_config
+from smime_agent.config import data_directory, load_config
 from smime_agent.errors import UsageError
 from smime_agent.mailbox import is_mailbox
 from smime_agent.trust.evidence import RevocationMode
+
+if TYPE_CHECKING:
+    from smime_agent.certificates.contacts import Contacts
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)")
 _FIRST_YEAR, _LAST_YEAR = (
@@ -55,6 +58,9 @@ AtOption = Annotated[
 FromOption = Annotated[
     str | None, typer.Option("--from", metavar="ADDRESS", help="Who should have signed; it must be the sender.")
 ]
+RememberOption = Annotated[
+    bool, typer.Option("--remember", help="If the mail is trusted, keep the sender's certificate to encrypt to.")
+]
 LegacyOption = Annotated[
     bool,
     typer.Option(
@@ -73,6 +79,7 @@ def verify(
     offline: OfflineOption = False,
     at: AtOption = None,
     expected_sender: FromOption = None,
+    remember: RememberOption = False,
     legacy: LegacyOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
     output: Annotated[
@@ -93,7 +100,8 @@ def verify(
         legacy=legacy,
     )
     files = (*options.ca_files, *options.crl_files)
-    task = Task(content, _sender(expected_sender), output, legacy=legacy, json=json, files=files)
+    contacts = _contacts(in_retrospect=at is not None) if remember else None
+    task = Task(content, _sender(expected_sender), output, legacy=legacy, json=json, files=files, contacts=contacts)
     paths = list(expanded(messages or []))
     if messages and not paths:
         msg = "there is no message in that folder"
@@ -107,6 +115,20 @@ def verify(
     if len(paths) > 1:
         raise typer.Exit(verify_many(verifier, paths, task))
     raise typer.Exit(verify_one(verifier, paths[0] if paths else None, task))
+
+
+def _contacts(*, in_retrospect: bool) -> Contacts:
+    """Where senders are remembered.
+
+    Raises:
+        UsageError: they cannot be, since what is trusted as of another time may not be trusted now.
+    """
+    from smime_agent.certificates.contacts import Contacts
+
+    if in_retrospect:
+        msg = "--remember is for mail that came just now, and --at judges it as of another time"
+        raise UsageError(msg, hint="leave one of them out")
+    return Contacts(data_directory() / "contacts")
 
 
 def _sender(text: str | None) -> str | None:
