@@ -76,6 +76,17 @@ def openssl_verify(mail: Path, root: Path) -> Ran:
     return run(("openssl", "cms", "-verify", "-in", mail, "-CAfile", root, "-out", "/dev/null"))
 
 
+def openssl_encrypt(mail: Path, certificate: Path, output: Path, *others: Path, cipher: str = "-aes256") -> Ran:
+    """A mail encrypted for these."""
+    return run(("openssl", "cms", "-encrypt", "-stream", cipher, "-in", mail, "-out", output, certificate, *others))
+
+
+def openssl_decrypt(mail: Path, recipient: tuple[Path, Path], output: Path) -> Ran:
+    """The same decrypted, with a key in a file and its certificate."""
+    key, certificate = recipient
+    return run(("openssl", "cms", "-decrypt", "-in", mail, "-out", output, "-inkey", key, "-recip", certificate))
+
+
 def version(*command: str) -> str:
     """The first line that a program says of itself."""
     done = subprocess.run(command, capture_output=True, text=True, check=True)

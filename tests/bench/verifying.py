@@ -116,7 +116,7 @@ def _public_key(signed: bytes) -> bytes:
 def _large_mail(setting: Setting, size: Size, root: Path) -> Iterator[Row]:
     """Time and memory of a clear-signed mail with a large attachment."""
     plain, signed = setting.folder / "large.eml", setting.folder / "large.signed.eml"
-    _write_large(plain, RSA_ADDRESS, size.large_octets)
+    write_large(plain, RSA_ADDRESS, size.large_octets)
     measure.run((smime_agent(), *_SIGN, plain, "-o", signed))
     plain.unlink()
     yield from _against_openssl(f"{size.large_octets // 1_000_000:,} MB, clear-signed", signed, root, 1.2, 100)
@@ -127,7 +127,7 @@ def _streamed_mail(setting: Setting, size: Size, root: Path) -> Iterator[Row]:
     """Time and memory of an opaque mail that was written as it came: BER, in pieces."""
     key, certificate = setting.soft_key()
     plain, signed = setting.folder / "stream.eml", setting.folder / "stream.signed.eml"
-    _write_large(plain, "carol@example.org", size.streamed_octets * 3 // 4)
+    write_large(plain, "carol@example.org", size.streamed_octets * 3 // 4)
     chain = setting.folder / "chain.pem"
     chain.write_bytes(setting.authority.pem)
     options = ("-certfile", str(chain), "-nodetach", "-stream", "-binary")
@@ -159,7 +159,7 @@ def _against_openssl(what: str, signed: Path, root: Path, target: float, memory_
     yield Row(f"{what}, verify, memory", f"{peak:.0f} MiB", peer, peak, memory_target, Better.LESS, " MiB")
 
 
-def _write_large(path: Path, sender: str, octets: int) -> None:
+def write_large(path: Path, sender: str, octets: int) -> None:
     """A mail of text of about that many octets."""
     line = b"All work and no play makes Jack a dull boy, and a mail of such lines a large one.\r\n"
     block = line * (MIB // len(line))

@@ -87,6 +87,8 @@ def decryption_card(decryption: Decryption, file: str | None = None) -> Iterator
 
 
 def _decrypted(decryption: Decryption) -> str:
+    if decryption.signature is not None:  # what that is worth is said below
+        return "decrypted"
     if decryption.is_authenticated:
         return "decrypted: not changed since it was encrypted"
     return "decrypted, not authenticated: whether it was changed on its way cannot be known"
