@@ -322,7 +322,8 @@ def test_an_agreed_key_that_was_changed_is_refused(session: TokenSession, key_ty
 def test_a_point_of_low_order_is_refused(session: TokenSession) -> None:
     made = decrypter(session, KeyType.X25519)
     hkdf = "1.2.840.113549.1.9.16.3.19"
-    wrapped = agreement(der.algorithm("1.3.101.110"), bytes(32), bytes(32), kdf=hkdf)
+    spki = der.sequence(der.algorithm("1.3.101.110"), der.tlv(0x03, bytes(33)))
+    wrapped = agreement(spki, bytes(32), kdf=hkdf)
     with pytest.raises(DecryptionError):
         made.unwrap(wrapped)
 

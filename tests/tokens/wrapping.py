@@ -85,12 +85,12 @@ def agreed(
         ephemeral = ec.generate_private_key(public.curve)
         point = ephemeral.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         secret, algorithm = ephemeral.exchange(ec.ECDH(), public), der.algorithm("1.2.840.10045.2.1")
-    return agreement(algorithm, point, secret, position=position, kdf=kdf, ukm=ukm, wrap=wrap)
+    spki = der.sequence(algorithm, der.tlv(0x03, b"\0", point))
+    return agreement(spki, secret, position=position, kdf=kdf, ukm=ukm, wrap=wrap)
 
 
 def agreement(  # noqa: PLR0913 - what the structure has
-    algorithm: bytes,
-    point: bytes,
+    spki: bytes,
     secret: bytes,
     *,
     position: int = 0,
@@ -98,14 +98,14 @@ def agreement(  # noqa: PLR0913 - what the structure has
     ukm: bytes | None = None,
     wrap: bytes = AES256_WRAP,
 ) -> WrappedKey:
-    """The same with any key of the originator."""
+    """The same with any key of the originator, by its SubjectPublicKeyInfo, and with any secret."""
     encrypted_key = aes_key_wrap(derived(secret, wrap, kdf, ukm), CONTENT_KEY)
     keys = [der.sequence(NOBODY, der.octet_string(bytes(40)))] * position
     keys.append(der.sequence(NOBODY, der.octet_string(encrypted_key)))
     info = der.context(
         1,
         der.integer(3),
-        der.context(0, der.context(1, algorithm, der.tlv(0x03, b"\0", point))),
+        der.context(0, b"\xa1" + spki[1:]),  # OriginatorPublicKey has the same fields
         b"" if ukm is None else der.context(1, der.octet_string(ukm)),
         der.algorithm(kdf, wrap),
         der.sequence(*keys),
