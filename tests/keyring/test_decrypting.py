@@ -167,7 +167,7 @@ def test_a_message_for_two_is_opened_with_one_pin(
 
 
 def test_a_message_for_nobody_here_asks_for_no_pin(
-    alice_token: SoftToken, bob_token: SoftToken, alice: Certificate, bob: Certificate, stranger: Certificate
+    alice_token: SoftToken, bob_token: SoftToken, stranger: Certificate
 ) -> None:
     found = ring(alice_token, bob_token)
     with pytest.raises(NoKeyError, match="no key on token 'alice decrypts' or token 'bob decrypts' opens") as caught:
@@ -356,7 +356,7 @@ def test_of_several_tokens_none_is_logged_in_to_without_a_reason(
 
 @pytest.mark.parametrize("name", ["01", "Alice", "alice@example.org", "pkcs11:id=%01"])
 def test_a_key_that_was_named_is_tried_whoever_the_message_is_for(
-    alice_token: SoftToken, alice: Certificate, stranger: Certificate, name: str
+    alice_token: SoftToken, stranger: Certificate, name: str
 ) -> None:
     found = ring(alice_token, key=name)
     (match,) = found.keyring.pairs(message_for(stranger))
@@ -443,7 +443,7 @@ def test_a_certificate_that_came_between_two_messages_is_found(
 
 
 def test_a_token_that_is_not_plugged_in_is_named(
-    alice_token: SoftToken, bob_token: SoftToken, alice: Certificate, bob: Certificate, tmp_path: Path
+    alice_token: SoftToken, bob_token: SoftToken, bob: Certificate, tmp_path: Path
 ) -> None:
     history = History(history_path(tmp_path))
     assert ring(bob_token, history=history).opened(message_for(bob))

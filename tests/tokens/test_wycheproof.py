@@ -218,5 +218,5 @@ def test_aes_key_wrap(monkeypatch: pytest.MonkeyPatch, vectors: Path) -> None:
                 found: bytes | None = unwrap_agreed(b"", algorithm, None, ciphertext)
             except DecryptionError:
                 found = None
-            # The acceptable ones wrap eight octets, which is less than RFC 3394, 2, has; no cipher of ours has such keys.
+            # The acceptable ones wrap eight octets, less than RFC 3394, 2, allows: no cipher of ours has such keys.
             assert found == (message if case["result"] == "valid" else None), case
