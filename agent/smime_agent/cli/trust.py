@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smime_agent.api.verifying import VerifyOptions
+from smime_agent.cli import ui
 from smime_agent.config import load_config
 from smime_agent.errors import UsageError
 from smime_agent.mailbox import is_mailbox
@@ -57,13 +58,24 @@ def verify_options(
         UsageError: ``at`` is no time.
     """
     return VerifyOptions(
-        ca_files=(*map(Path, load_config().ca_files), *(ca_files or ())),
+        ca_files=all_ca_files(ca_files),
         crl_files=tuple(crls or ()),
         revocation=revocation,
         offline=offline,
         at=_time(at),
         legacy=legacy,
     )
+
+
+def all_ca_files(named: Sequence[Path] | None) -> tuple[Path, ...]:
+    """The CA files of the configuration, and those that the command line names."""
+    return (*map(Path, load_config().ca_files), *(named or ()))
+
+
+def warn_of_no_anchors(*, trusts_anybody: bool) -> None:
+    """Say that everybody will be refused, where there is no trust anchor at all."""
+    if not trusts_anybody:
+        ui.warning("NSS's list of CAs is not installed and --ca-file names none, so nobody can be trusted")
 
 
 def address(text: str | None) -> str | None:
