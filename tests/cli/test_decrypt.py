@@ -32,7 +32,7 @@ DONE, NOT_ENCRYPTED, MISMATCH, UNTRUSTED, INVALID, NO_KEY, REFUSED = 0, 3, 4, 5,
 @pytest.fixture(scope="module")
 def bob(softhsm: SoftHsm, issuing_ca: Authority) -> SoftToken:
     """A token with an RSA key for decrypting, for bob@example.org."""
-    token = softhsm.new_token("bob")
+    token = softhsm.new_token("bob the recipient")
     token.enrol(issuing_ca, KeyType.RSA_2048, Wanted((BOB,), "Bob", key_encipherment=True), KeyUsage.DECRYPT)
     return token
 
@@ -86,7 +86,7 @@ def test_the_output_is_exactly_what_was_encrypted(
     command: Command, openssl: OpenSsl, for_bob: x509.Certificate, form: str
 ) -> None:
     message = openssl.encrypt(ENTITY, for_bob, form=form)
-    done = decrypt(command, "--token", "bob", message=mail(message) if form == "SMIME" else message)
+    done = decrypt(command, "--token", "bob the recipient", message=mail(message) if form == "SMIME" else message)
     assert (done.code, done.out) == (DONE, ENTITY)
 
 

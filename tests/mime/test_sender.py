@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smime_agent.mime.sender import read_claims
@@ -291,6 +291,7 @@ TEXTS = st.lists(FRAGMENTS | st.text(max_size=3), max_size=30).map("".join)
 
 
 @given(TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=60))
+@example(b"=?utf-7?q?+2AA-=?utf-7?q?+2AA-<")
 def test_garbage_is_no_error(value: bytes) -> None:
     claims = read_claims([b"From: " + value, b"Sender: " + value, b"Date: " + value, b"Reply-To:" + value])
     texts = [text for mailbox in claims.senders for text in (mailbox.display_name, mailbox.address or "", mailbox.raw)]

@@ -44,7 +44,7 @@ def outcome(made, wrapped):
     except SmimeAgentError as error:
         print(error.exit_code, type(error).__name__, error)
 
-session = TokenSession(Search("bob", os.environ["FAULTY_SO"]).one(), prompter)
+session = TokenSession(Search("beset", os.environ["FAULTY_SO"]).one(), prompter)
 session.login("to decrypt")
 keys = {key.algorithm.kind: key for key in read_objects(session).keys}
 kinds = (KeyKind.RSA, KeyKind.EC)
@@ -75,7 +75,7 @@ REFUSALS = [
 
 @pytest.fixture(scope="module")
 def bob(softhsm: SoftHsm) -> SoftToken:
-    token = softhsm.new_token("bob")
+    token = softhsm.new_token("beset")
     token.generate(KeyType.RSA_2048, KeyUsage.DECRYPT, "rsa")
     token.generate(KeyType.EC_P256, KeyUsage.DECRYPT, "ec")
     return token
@@ -135,15 +135,15 @@ def test_with_oaep_it_is_an_error_and_always_the_same(faulty: Faulty, rv: int) -
 @pytest.mark.parametrize(
     ("rv", "said"),
     [
-        (CKR.DEVICE_REMOVED, "8 TokenRemovedError token 'bob' was removed"),
-        (CKR.TOKEN_NOT_PRESENT, "8 TokenRemovedError token 'bob' was removed"),
-        (CKR.SESSION_HANDLE_INVALID, "8 TokenRemovedError token 'bob' was removed"),
-        (CKR.SESSION_COUNT, "8 TokenError token 'bob' allows no more sessions"),
-        (CKR.HOST_MEMORY, "8 TokenError token 'bob' has no room left"),
-        (CKR.USER_NOT_LOGGED_IN, "8 TokenError token 'bob' is no longer logged in"),
-        (CKR.PIN_LOCKED, "9 PinLockedError the PIN of token 'bob' is locked"),
-        (CKR.FUNCTION_CANCELED, "9 PinUnavailableError the PIN for token 'bob' was cancelled on its pad"),
-        (CKR.KEY_FUNCTION_NOT_PERMITTED, "8 MechanismError token 'bob' cannot do this (FunctionNotSupported)"),
+        (CKR.DEVICE_REMOVED, "8 TokenRemovedError token 'beset' was removed"),
+        (CKR.TOKEN_NOT_PRESENT, "8 TokenRemovedError token 'beset' was removed"),
+        (CKR.SESSION_HANDLE_INVALID, "8 TokenRemovedError token 'beset' was removed"),
+        (CKR.SESSION_COUNT, "8 TokenError token 'beset' allows no more sessions"),
+        (CKR.HOST_MEMORY, "8 TokenError token 'beset' has no room left"),
+        (CKR.USER_NOT_LOGGED_IN, "8 TokenError token 'beset' is no longer logged in"),
+        (CKR.PIN_LOCKED, "9 PinLockedError the PIN of token 'beset' is locked"),
+        (CKR.FUNCTION_CANCELED, "9 PinUnavailableError the PIN for token 'beset' was cancelled on its pad"),
+        (CKR.KEY_FUNCTION_NOT_PERMITTED, "8 MechanismError token 'beset' cannot do this (FunctionNotSupported)"),
     ],
 )
 def test_what_has_nothing_to_do_with_the_message_is_said(faulty: Faulty, key: str, rv: CKR, said: str) -> None:
@@ -156,7 +156,7 @@ def test_what_has_nothing_to_do_with_the_message_is_said(faulty: Faulty, key: st
 def test_a_key_on_a_curve_that_fails_is_the_tokens_fault(faulty: Faulty, rv: CKR) -> None:
     faulty.script.write(fail=failure("C_DeriveKey", rv, nth=1, times=1))
     lines = run(faulty, "outcome(ec, curve)\noutcome(ec, curve)")
-    assert lines[0].startswith("8 TokenError token 'bob' failed: ")
+    assert lines[0].startswith("8 TokenError token 'beset' failed: ")
     assert lines[1:] == ["key"]
     assert count(faulty, "C_DeriveKey") == [2]
 
@@ -165,7 +165,7 @@ def test_a_key_on_a_curve_that_fails_is_the_tokens_fault(faulty: Faulty, rv: CKR
 def test_a_failure_of_the_session_is_said(faulty: Faulty, rv: CKR) -> None:
     faulty.script.write(fail=failure("C_DecryptInit", rv))
     lines = run(faulty, "outcome(rsa, right)")
-    assert lines[0].startswith("8 TokenError token 'bob' failed: ")
+    assert lines[0].startswith("8 TokenError token 'beset' failed: ")
     assert count(faulty, "C_DecryptInit", "C_Decrypt") == [1, 0]
 
 
@@ -180,7 +180,7 @@ def test_a_failure_of_the_session_is_said(faulty: Faulty, rv: CKR) -> None:
 )
 def test_a_token_that_is_pulled_out_is_said_to_be(faulty: Faulty, function: str, key: str) -> None:
     faulty.script.write(remove_at=function)
-    assert run(faulty, f"outcome({key})") == ["8 TokenRemovedError token 'bob' was removed"]
+    assert run(faulty, f"outcome({key})") == ["8 TokenRemovedError token 'beset' was removed"]
 
 
 def test_a_token_that_is_out_cannot_answer_for_its_key(faulty: Faulty) -> None:
@@ -195,14 +195,14 @@ def pull_out(*arguments):
 session.token.module.functions.decrypt_init = pull_out
 outcome(rsa, right)
 """
-    assert run(faulty, code) == ["8 TokenRemovedError token 'bob' was removed"]
+    assert run(faulty, code) == ["8 TokenRemovedError token 'beset' was removed"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("function", "key"), [("C_Decrypt", "rsa, right"), ("C_DeriveKey", "ec, curve")])
 def test_a_token_that_waits_for_a_finger_is_told_of(faulty: Faulty, function: str, key: str) -> None:
     faulty.script.write(slow=f"{function}:1600")
-    assert run(faulty, f"outcome({key})\nprint(prompter.touches)") == ["key", "[\"token 'bob'\"]"]
+    assert run(faulty, f"outcome({key})\nprint(prompter.touches)") == ["key", "[\"token 'beset'\"]"]
     assert count(faulty, function) == [1]
 
 
@@ -254,7 +254,7 @@ def test_a_key_that_wants_the_pin_for_each_message_is_given_it(faulty: Faulty) -
 def test_a_wrong_pin_for_a_message_spends_one_try_and_uses_no_key(faulty: Faulty) -> None:
     faulty.script.write(always_authenticate="all", tries=3, context_pin="9999", stuck_operations=True)
     code = "outcome(rsa, right)\nprompter.answer = '9999'\noutcome(rsa, right)"
-    assert run(faulty, code) == ["9 PinIncorrectError wrong PIN for token 'bob'", "key"]
+    assert run(faulty, code) == ["9 PinIncorrectError wrong PIN for token 'beset'", "key"]
     assert count(faulty, "C_Decrypt", "C_Login") == [1, 3]
 
 

@@ -161,7 +161,7 @@ class CbcCipher:
         """See the protocol. The padding is checked first; of the rest nobody can say whether it was changed."""
         if self._most is not None and encrypted.size > self._most:
             exceeded(f"a content of more than {self._most >> 20} MiB with an algorithm that is slow")
-        if mac is not None or encrypted.size % self._block:
+        if mac is not None or not encrypted.size or encrypted.size % self._block:
             raise DecryptionError
 
         def read(start: int, end: int) -> bytes:

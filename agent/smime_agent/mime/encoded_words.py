@@ -92,7 +92,12 @@ def _text(word: tuple[str, bytes] | None) -> str:
         charset += "-be"  # RFC 2781, 4.3
     if charset.replace("-", "_") not in _NO_CHARSETS:
         try:
-            return octets.decode(charset, "replace")
+            return _whole(octets.decode(charset, "replace"))
         except (LookupError, ValueError):  # ValueError covers UnicodeError
             pass
     return octets.decode("latin-1")
+
+
+def _whole(text: str) -> str:
+    """The same text without halves of surrogate pairs, which UTF-7 can write and which are no characters."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
