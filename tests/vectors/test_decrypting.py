@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smime_agent.errors import NoKeyError, PolicyError
+from smime_agent.errors import NoKeyError, NotEncryptedError, PolicyError
 from smime_agent.smime.verification import LayerType
 from smime_agent.verdict import Code, Verdict
 from tests.conftest import VECTORS
@@ -128,6 +128,19 @@ def test_an_example_of_1999_is_opened_as_legacy(owners: Owners, name: str, algor
 def test_an_example_of_1999_is_not_opened_else(owners: Owners, name: str) -> None:
     with pytest.raises(PolicyError, match="is weak"):
         of_1999(owners, name, legacy=False)
+
+
+@pytest.mark.parametrize("name", ["3.1.bin", "4.1.bin", "4.3.bin", "4.11.bin", "6.0.bin"])
+def test_what_is_no_envelope_is_not_encrypted(owners: Owners, name: str) -> None:
+    """Plain data, a signature, a detached one, certificates alone, a digest."""
+    with pytest.raises(NotEncryptedError):
+        of_1999(owners, name, legacy=True)
+
+
+@pytest.mark.parametrize("name", ["7.1.bin", "7.2.bin"])
+def test_encrypted_data_without_recipients_is_for_no_key_of_ours(owners: Owners, name: str) -> None:
+    with pytest.raises(NoKeyError, match="agreed on before"):
+        of_1999(owners, name, legacy=True)
 
 
 # The mail client's test mails

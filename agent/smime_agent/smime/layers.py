@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from smime_agent import cms, mime
 from smime_agent.cms import oids
 from smime_agent.cms.compressed_data import CompressedData
-from smime_agent.errors import NoKeyError
+from smime_agent.errors import NoKeyError, NotEncryptedError
 from smime_agent.mime import Form, LayerKind
 from smime_agent.names import name_of
 from smime_agent.smime.verification import Layer, LayerType
@@ -22,6 +22,7 @@ from smime_agent.verdict import Code, Reason, UntrustworthyError, Verdict
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from smime_agent.errors import SmimeAgentError
     from smime_agent.mime import Node, Part
     from smime_agent.smime.opening import Opener
     from smime_agent.smime.signers import SignerCheck
@@ -157,7 +158,7 @@ class OpenedMessage:
         if kind == oids.ID_COMPRESSED_DATA:
             return self._compressed(source, form, trailing=trailing)
         if kind != oids.ID_SIGNED_DATA:
-            raise UntrustworthyError(Code.NOT_SIGNED, f"the CMS object is no SignedData but {name_of(kind)}")
+            raise self._nothing_in_it(Code.NOT_SIGNED, f"the CMS object is no SignedData but {name_of(kind)}", kind)
         signed_data = cms.SignedData.read(source)
         inside, readings = self._content(signed_data, beside)
         signers, content = self._signers(signed_data, *readings)
@@ -202,12 +203,22 @@ class OpenedMessage:
             inside = self._resources.enter_context(signed_data.content.source())
             return inside, (inside.chunks,)
         if not signed_data.signer_infos:
-            raise UntrustworthyError(Code.CERTIFICATES_ONLY, "it only carries certificates, and signs nothing")
+            raise self._nothing_in_it(Code.CERTIFICATES_ONLY, "it only carries certificates, and signs nothing")
         if beside is None:
             text = "the content is not there; --content names the file that the signature is over"
-            raise UntrustworthyError(Code.NO_CONTENT, text)
+            raise self._nothing_in_it(Code.NO_CONTENT, text)
         # Many programs sign a file as text, with CRLF line ends.
         return None, (beside.chunks, lambda: mime.canonical_lines(beside.chunks()))
+
+    def _nothing_in_it(self, code: Code, text: str, kind: str = oids.ID_SIGNED_DATA) -> SmimeAgentError:
+        """The layers end without a content: for whoever decrypts it matters only that nothing was encrypted."""
+        if self._opener is None or self.plaintext is not None:
+            return UntrustworthyError(code, text)
+        if kind == oids.ID_ENCRYPTED_DATA:  # RFC 5652, 8: how its keys are managed is outside of it
+            return NoKeyError(
+                "this message is encrypted with a key that was agreed on before, and is for no key of yours"
+            )
+        return NotEncryptedError("the message is not encrypted")
 
     def _signers(self, signed_data: cms.SignedData, *readings: _Octets) -> tuple[tuple[Signer, ...], _Octets]:
         """The signers, and the first way to read the content in which it was signed; else the first of all."""
