@@ -2,21 +2,72 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from smime_agent.api.content import open_content
+from smime_agent.api.prompting import prompter_of
+from smime_agent.keyring.decrypting import DecryptionKeyring
 from smime_agent.smime.decrypt import Decryption, DecryptRoad
 from smime_agent.smime.opening import Opener
+from smime_agent.tokens.token import Search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from smime_agent.api.content import Content
     from smime_agent.api.verifying import Verifier
+    from smime_agent.keyring.sightings import KeyHistory
+    from smime_agent.keys import Prompter
     from smime_agent.smime.opening import DecryptionKeys
+    from smime_agent.x509 import Certificate
 
-__all__ = ["Decryption", "Decryptor"]
+__all__ = ["Decryption", "Decryptor", "open_keys"]
+
+
+@contextmanager
+def open_keys(  # noqa: PLR0913 - those of open_token, and what keys are chosen by
+    token: str | None = None,
+    *,
+    module: str | None = None,
+    pin_from: str | Prompter | None = None,
+    key: str | None = None,
+    known: Iterable[Certificate] = (),
+    use_last_pin_try: bool = False,
+) -> Iterator[DecryptionKeys]:
+    """The keys of all tokens that are plugged in, or of the one that ``token`` names, for a :class:`Decryptor`.
+
+    Nobody is logged in yet: that happens where a message is for a key. ``pin_from`` is as with :func:`.open_token`.
+    ``key`` is tried whoever a message is for, and no other. ``known`` are certificates of keys on tokens that do not
+    hold them.
+
+    Raises:
+        UsageError: ``token`` or ``pin_from`` cannot be read.
+    """
+    search = Search(token, module)
+    prompter = prompter_of(pin_from or search.uri.pin_source)
+    with keys_of(search, prompter, known=known, key=key, use_last_pin_try=use_last_pin_try) as keys:
+        yield keys
+
+
+@contextmanager
+def keys_of(  # noqa: PLR0913 - as above
+    search: Search,
+    prompter: Prompter,
+    *,
+    known: Iterable[Certificate] = (),
+    history: KeyHistory | None = None,
+    key: str | None = None,
+    use_last_pin_try: bool = False,
+) -> Iterator[DecryptionKeyring]:
+    """The same of the tokens that ``search`` finds; ``history`` remembers where keys were seen."""
+    today = datetime.now(UTC).date()
+    keys = DecryptionKeyring(
+        search, prompter, today=today, known=known, history=history, key=key, use_last_pin_try=use_last_pin_try
+    )
+    with closing(keys):
+        yield keys
 
 
 class Decryptor:

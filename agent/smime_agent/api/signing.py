@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Self
 
 from smime_agent import mime
 from smime_agent.api.content import open_content
-from smime_agent.errors import MechanismError, NoKeyError, PinError, PinUnavailableError, SmimeAgentError, TokenError
+from smime_agent.api.prompting import prompter_of
+from smime_agent.errors import MechanismError, NoKeyError, PinError, SmimeAgentError, TokenError
 from smime_agent.files import write_file
 from smime_agent.keyring import TokenKeyring
 from smime_agent.keys import KeyQuery
 from smime_agent.pem import armor
 from smime_agent.smime import sign as road
 from smime_agent.source import Source
-from smime_agent.tokens.pins import PinSource, SourcePrompter
 from smime_agent.tokens.session import TokenSession
 from smime_agent.tokens.token import Search
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from smime_agent.algorithms import Digest, Padding
     from smime_agent.api.content import Content
-    from smime_agent.keys import PinRequest, Prompter
+    from smime_agent.keys import Prompter
     from smime_agent.tokens.signer import TokenSigner
     from smime_agent.tokens.token import TokenInfo
     from smime_agent.x509 import Certificate
@@ -153,15 +153,9 @@ def open_token(
     """
     search = Search(token, module)
     return logged_in(
-        TokenSession(search.one(), _prompter(pin_from or search.uri.pin_source), use_last_pin_try=use_last_pin_try),
+        TokenSession(search.one(), prompter_of(pin_from or search.uri.pin_source), use_last_pin_try=use_last_pin_try),
         extra_chain,
     )
-
-
-def _prompter(pin_from: str | Prompter | None) -> Prompter:
-    if isinstance(pin_from, str):
-        return SourcePrompter(PinSource.parse(pin_from), _Nobody())
-    return pin_from or _Nobody()
 
 
 def logged_in(session: TokenSession, extra_chain: Sequence[Certificate] = ()) -> OpenToken:
@@ -299,18 +293,3 @@ def _now() -> datetime:
 @lru_cache(maxsize=1)
 def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-class _Nobody:
-    """The prompter of a program that gave none."""
-
-    def pin(self, request: PinRequest) -> NoReturn:
-        """There is nobody to ask."""
-        msg = f"a PIN is needed for token '{request.token}', and the program gave no source of one"
-        raise PinUnavailableError(msg, hint="pass pin_from to open_token, such as env:NAME")
-
-    def pad(self, token: str) -> None:
-        """There is nobody to tell."""
-
-    def touch(self, token: str) -> None:
-        """There is nobody to tell."""

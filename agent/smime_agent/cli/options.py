@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +20,7 @@ from smime_agent.tokens.token import Search
 from smime_agent.tokens.uri import SCHEME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from smime_agent.api.signing import OpenToken, SignOptions
     from smime_agent.keyring.decrypting import DecryptionKeyring
@@ -105,22 +103,13 @@ class Access:
         """The one token that fits, logged in, with the chains that were imported."""
         return logged_in(self.session(), stored_chain(data_directory()))
 
-    @contextmanager
-    def decryption_keys(self, key: str | None) -> Iterator[DecryptionKeyring]:
+    def decryption_keys(self, key: str | None) -> AbstractContextManager[DecryptionKeyring]:
         """The keys of all tokens that fit, none of them asked yet; ``key`` is one that is to be tried in any case."""
+        from smime_agent.api.decrypting import keys_of
         from smime_agent.certificates.history import History, history_path
-        from smime_agent.keyring.decrypting import DecryptionKeyring
 
-        keys = DecryptionKeyring(
-            self.search,
-            self.prompter(),
-            today=datetime.now(UTC).date(),
-            history=History(history_path(data_directory()), ui.warning),
-            key=key,
-            use_last_pin_try=self.use_last_pin_try,
-        )
-        with closing(keys):
-            yield keys
+        history = History(history_path(data_directory()), ui.warning)
+        return keys_of(self.search, self.prompter(), history=history, key=key, use_last_pin_try=self.use_last_pin_try)
 
     def verified_login(self, options: SignOptions) -> tuple[dict[str, object], bytes]:
         """What a worker needs to log in and sign as we would, and a PIN that was tried here, once.
