@@ -51,6 +51,11 @@ def read(*members: bytes) -> Capabilities:
     return read_capabilities(der.sequence(*members))
 
 
+def test_ciphers_that_are_never_used_here_are_named() -> None:
+    found = read(TRIPLE_DES, RC2_40, RC2_40, AES_128_CBC)
+    assert (found.content_encryption, found.retired) == ((ContentEncryption.AES128_CBC,), ("Triple DES", "RC2"))
+
+
 def test_the_order_is_the_sender_s() -> None:
     aes256 = der.algorithm(ContentEncryption.AES256_CBC.oid)
     assert read(CHACHA20, aes256, AES_128_CBC).content_encryption == (

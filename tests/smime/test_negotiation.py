@@ -29,8 +29,10 @@ KEYS = {
 CERTIFICATES = {kind: Party(kind, ISSUER, ca=False, key_usage=None, key=key).certificate for kind, key in KEYS.items()}
 
 
-def recipient(kind: str, *said: ContentEncryption, oaep: bool = False, silent: bool = False) -> Recipient:
-    known = Capabilities(said, oaep, b"") if said or oaep or silent else None
+def recipient(
+    kind: str, *said: ContentEncryption, oaep: bool = False, silent: bool = False, retired: tuple[str, ...] = ()
+) -> Recipient:
+    known = Capabilities(said, oaep, b"", retired) if said or oaep or silent or retired else None
     return Recipient(CERTIFICATES[kind], known)
 
 
@@ -51,7 +53,12 @@ def test_the_order_holds_every_cipher_once() -> None:
         ([recipient("p256", CHACHA, CBC256)], CHACHA),
         ([recipient("rsa", GCM256), recipient("rsa")], CBC128),  # nothing in common
         ([recipient("p256", GCM256), recipient("p256", CBC256)], CBC128),
-        ([recipient("p256", silent=True)], CBC128),  # they name others only
+        ([recipient("p256", silent=True)], GCM256),  # they name no cipher at all, only signatures
+        ([recipient("rsa", silent=True)], CBC128),
+        ([recipient("rsa", GCM256), recipient("p256")], GCM256),
+        ([recipient("p256", retired=("Triple DES",))], CBC128),
+        ([recipient("rsa", retired=("Triple DES", "RC2"))], CBC128),
+        ([recipient("rsa", CBC256, retired=("Triple DES",))], CBC256),
     ],
 )
 def test_the_strongest_that_all_can_decrypt_is_taken(
@@ -95,6 +102,27 @@ def test_it_is_said_who_holds_the_others_back() -> None:
     found = negotiate([recipient("rsa"), recipient("p256")])
     because = "rsa: it is not known what they can decrypt, and AES-128-CBC is what every S/MIME program reads"
     assert found.because == ("it is the strongest that all can decrypt", because)
+
+
+def test_who_claims_old_ciphers_alone_may_not_be_able_to_read_it() -> None:
+    found = negotiate([recipient("rsa", retired=("Triple DES", "RC2"))])
+    assert found.warnings == ("rsa may not be able to decrypt AES-128-CBC: they name only Triple DES, RC2",)
+    assert "Triple DES and RC2, which is never used here" in found.wrappings[0].limits
+
+
+def test_who_says_something_else_than_was_asked_for_may_not_be_able_to_read_it() -> None:
+    found = negotiate([recipient("rsa", CBC256, retired=("Triple DES",))], cipher=GCM256)
+    assert found.warnings == ("rsa may not be able to decrypt AES-256-GCM: they name only AES-256-CBC, Triple DES",)
+
+
+@pytest.mark.parametrize("asked", [None, GCM256])
+@pytest.mark.parametrize("who", [recipient("rsa"), recipient("p256", GCM256), recipient("x25519", silent=True)])
+def test_nobody_is_warned_of_who_can_or_does_not_say(who: Recipient, asked: ContentEncryption | None) -> None:
+    assert negotiate([who], [recipient("rsa", CBC128)], cipher=asked).warnings == ()
+
+
+def test_it_is_not_said_that_they_say_it_who_name_no_cipher() -> None:
+    assert negotiate([recipient("p256", silent=True)]).because == ("all can be taken to decrypt AES-256-GCM",)
 
 
 LISTS = st.lists(st.sampled_from(ContentEncryption), max_size=6, unique=True)

@@ -14,6 +14,7 @@ from smime_agent.api.content import open_content
 from smime_agent.api.planning import Plan, Wishes, make_plan
 from smime_agent.api.signing import Format, SignOptions
 from smime_agent.api.trusting import read_named, trust_of
+from smime_agent.cms.recipient_name import RecipientName
 from smime_agent.errors import UsageError
 from smime_agent.files import write_file
 from smime_agent.pem import armor
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
 class EncryptOptions:
     """How to encrypt; the defaults are right for mail.
 
-    ``cipher`` and ``padding`` are negotiated where they are left out. ``to_self``: the sender can read it too.
+    ``cipher`` and ``padding`` are negotiated where they are left out. ``recipient_name`` is what names the recipients
+    inside of the message. ``to_self``: the sender can read it too.
     ``accept`` overrides the reasons with these codes, ``force`` those of one code more, if it is only one. ``sign``
     says how to sign before. With the formats der and pem the message is any content, encrypted as it is. The rest says
     whom to believe, as in :class:`.VerifyOptions`.
@@ -53,6 +55,7 @@ class EncryptOptions:
     form: Format = Format.SMIME
     cipher: ContentEncryption | None = None
     padding: RsaPadding | None = None
+    recipient_name: RecipientName = RecipientName.ISSUER_AND_SERIAL_NUMBER
     to_self: bool = True
     again: bool = False
     accept: tuple[Code, ...] = ()
@@ -141,7 +144,7 @@ class Encryptor:
             raise UsageError(msg, hint="sign the file first, opaquely, and encrypt the result")
         self._options = options
         self._trust = trust_of(options, datetime.now(UTC), on_fetch=on_fetch)
-        self._check = RecipientCheck(self._trust.validator)
+        self._check = RecipientCheck(self._trust.validator, options.recipient_name)
         self._directory = directory
         self._own = tuple(own)
         self._chain = tuple(certificate.encoded for certificate in chain)
@@ -227,13 +230,18 @@ class Encryptor:
         if isinstance(prepared, Source):
             content = road.Plaintext.of_source(prepared)
             return tuple(self._file(content, message, plan.notes) for message in plan.messages())
+        name = self._options.recipient_name
         if self._options.sign is None:
             entity, notes = road.Plaintext.of_entity(prepared.entity), (*plan.notes, *prepared.entity.notes)
         else:
             entity, plan = self._signed(prepared, plan, token, self._options.sign)
             notes = plan.notes
         return tuple(
-            Encrypted(road.encrypt(prepared, entity, message.negotiated, randomness=os.urandom), message, notes)
+            Encrypted(
+                road.encrypt(prepared, entity, message.negotiated, randomness=os.urandom, name=name),
+                message,
+                (*notes, *message.negotiated.warnings),
+            )
             for message in plan.messages()
         )
 
@@ -249,11 +257,15 @@ class Encryptor:
         boundary = signing.new_boundary()
         length, chunks = signing_road.sign_entity(mail, signer, at=now, boundary=boundary, opaque=how.opaque)
         own = (*_own_of(signer.identity), *self._own)
-        return road.Plaintext(length, chunks), plan.with_sender(mail.from_addresses(), own, notes)
+        whole = plan.with_sender(mail.from_addresses(), own, notes)
+        whole.refuse_missing()
+        return road.Plaintext(length, chunks), whole
 
     def _file(self, content: road.Plaintext, message: PlannedMessage, notes: tuple[str, ...]) -> Encrypted:
-        cms = road.encrypt_content(content, message.negotiated, randomness=os.urandom)
-        return Encrypted(armor(cms, "CMS") if self._options.form is Format.PEM else cms, message, notes)
+        name = self._options.recipient_name
+        cms = road.encrypt_content(content, message.negotiated, randomness=os.urandom, name=name)
+        told = (*notes, *message.negotiated.warnings)
+        return Encrypted(armor(cms, "CMS") if self._options.form is Format.PEM else cms, message, told)
 
 
 def read_certificates(paths: Sequence[Path]) -> Certificates:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 from smime_agent.cms.enveloped_data import MAX_RECIPIENTS
 from smime_agent.errors import RecipientRefusedError, UsageError
 from smime_agent.mailbox import is_mailbox, same_mailbox_key
+from smime_agent.mime import Addressees
 from smime_agent.smime.negotiation import Negotiated, RsaPadding, negotiate
 from smime_agent.smime.recipient_check import overridden
 from smime_agent.verdict import Code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from smime_agent import mime
     from smime_agent.algorithms import ContentEncryption
-    from smime_agent.mime import Addressees
     from smime_agent.smime.choosing import Chooser, Given, Person
 
 _HINT: Final = "name a certificate with --cert, or remember one with 'smime-agent verify --remember'"
@@ -66,29 +66,40 @@ class Plan:
         Raises:
             RecipientRefusedError: something does, or somebody has no certificate.
         """
+        self.refuse_missing()
+        findings = [person.finding for person in (*self.people, *self.blind)]
+        reasons = overridden(findings, accept=accept, force=force)
+        told = (f"{reason.text} ({reason.code}), and it is encrypted to all the same" for reason in reasons)
+        return replace(self, notes=(*self.notes, *told))
+
+    def refuse_missing(self) -> None:
+        """Refuse it if somebody has no certificate.
+
+        Raises:
+            RecipientRefusedError: somebody has none.
+        """
         if len(self.missing) == 1:
             raise RecipientRefusedError(f"there is no certificate for {self.missing[0]}", hint=_HINT)
         if self.missing:
             shown = (*self.missing[:_MOST_SHOWN], *(["..."] if len(self.missing) > _MOST_SHOWN else []))
             text = f"{len(self.missing)} recipients have no certificate"
             raise RecipientRefusedError(text, hint=_HINT, details=shown)
-        findings = [person.finding for person in (*self.people, *self.blind)]
-        reasons = overridden(findings, accept=accept, force=force)
-        told = (f"{reason.text} ({reason.code}), and it is encrypted to all the same" for reason in reasons)
-        return replace(self, notes=(*self.notes, *told))
 
     def messages(self) -> tuple[PlannedMessage, ...]:
         """The messages that go out: one that all may see, and one for each Bcc recipient (RFC 8551, 3.3)."""
         if not self.people and len(self.blind) == 1:
             return (self._message("", self.blind),)
-        main = (self._message("", self.people),) if self.people else ()
+        main = (self._message("", self.people),) if self.people or (self.sender and not self.blind) else ()
         others = (self._message(f"bcc-{number}", [person]) for number, person in enumerate(self.blind, 1))
         return (*main, *others)
 
     def with_sender(self, addresses: Sequence[str], own: Iterable[Given], notes: Iterable[str] = ()) -> Plan:
         """The same plan with the sender as a recipient, by one of ``own`` if possible, and with further notes."""
         found, told = self._senders(addresses, tuple(own)) if self.wishes.to_self else ((), ())
-        return replace(self, sender=found, notes=(*self.notes, *notes, *told))
+        missing = self.missing
+        if not (missing or self.people or self.blind or found):  # a note to oneself
+            missing = tuple(addresses)
+        return replace(self, sender=found, missing=missing, notes=(*self.notes, *notes, *told))
 
     def _senders(self, addresses: Sequence[str], own: tuple[Given, ...]) -> tuple[tuple[Person, ...], tuple[str, ...]]:
         found: list[Person] = []
@@ -120,69 +131,114 @@ def make_plan(
 ) -> Plan:
     """A plan without the sender. ``to`` and ``bcc`` are addresses; with neither ``to`` nor certificates the mail's.
 
+    Who is in the Bcc of the mail alone gets a message alone, be it that ``to`` or a certificate names them.
+
     Raises:
         UsageError: there is no recipient, there are too many, or an address is none.
     """
-    written = mail.addressees() if mail is not None else None
-    from_mail = written is not None and not to and not chooser.has_given
-    visible, blind = _addresses(written if from_mail else None, to, bcc)
+    written = mail.addressees() if mail is not None else Addressees()
+    senders = tuple(mail.from_addresses()) if mail is not None else ()
     by_certificate = chooser.has_given and not to
+    from_mail = mail is not None and not to and not by_certificate
+    visible, blind = _addresses(written, to, bcc, from_mail=from_mail)
     if not (visible or blind or by_certificate):
         what = "the mail is addressed to nobody" if from_mail else "no recipient was named"
         raise UsageError(what, hint="name them with --to ADDRESS, or their certificates with --cert FILE")
     if len(visible) + len(blind) >= MAX_RECIPIENTS:
         raise UsageError(f"a message is for at most {MAX_RECIPIENTS - 1} recipients and the sender")
-    people = tuple(chooser.named()) if by_certificate else None
-    missing: list[str] = []
-    if people is None:
-        people = tuple(_found(chooser, visible, missing))
-    hidden = tuple(_found(chooser, blind, missing))
-    notes = list(_notes(chooser, written, (*people, *hidden), missing, given_unused=not by_certificate))
-    return Plan(people, hidden, tuple(missing), wishes, chooser, notes=tuple(notes))
+    found = _found(chooser, (*visible, *blind), pair=not by_certificate)
+    people = tuple(person for person in map(found.get, visible) if person is not None)
+    hidden = tuple(person for person in map(found.get, blind) if person is not None)
+    if by_certificate:
+        people, named_blind = _by_certificate(chooser, written, senders, blind)
+        hidden += tuple(one for one in named_blind if not _is_among(one, hidden))
+    own = set(map(same_mailbox_key, senders)) if wishes.to_self else set()
+    missing = tuple(one for one, person in found.items() if person is None and same_mailbox_key(one) not in own)
+    notes = [
+        *_unreadable_there(written, [*people, *hidden], {*own, *map(same_mailbox_key, missing)}),
+        *_not_used(chooser, [*people, *hidden], by_certificate=by_certificate),
+        *_of_revocation([*people, *hidden]),
+    ]
+    return Plan(people, hidden, missing, wishes, chooser, notes=tuple(notes))
 
 
-def _addresses(written: Addressees | None, to: Sequence[str], bcc: Sequence[str]) -> tuple[list[str], list[str]]:
+def _addresses(
+    written: Addressees, to: Sequence[str], bcc: Sequence[str], *, from_mail: bool
+) -> tuple[list[str], list[str]]:
     """Those that all may see, and those that are in no list but Bcc; each once."""
     for address in (*to, *bcc):
         if not is_mailbox(address):
             raise UsageError(f"'{address}' is no mail address")
-    if written is not None and written.unreadable:
+    if from_mail and written.unreadable:
         text = f"the mail is addressed to what is no mail address: {written.unreadable[0]}"
         raise UsageError(text, hint="name the recipients with --to ADDRESS")
-    visible = {same_mailbox_key(address): address for address in (*to, *(written.visible if written else ()))}
-    blind = {same_mailbox_key(address): address for address in (*bcc, *(written.blind if written else ()))}
+    only_blind = set(map(same_mailbox_key, written.blind))
+    named = {same_mailbox_key(address): address for address in (*to, *(written.visible if from_mail else ()))}
+    visible = {key: address for key, address in named.items() if key not in only_blind}
+    others = (*bcc, *(named[key] for key in named if key in only_blind), *(written.blind if from_mail else ()))
+    blind = {same_mailbox_key(address): address for address in others}
     return list(visible.values()), [address for key, address in blind.items() if key not in visible]
 
 
-def _found(chooser: Chooser, addresses: Iterable[str], missing: list[str]) -> Iterator[Person]:
-    for address in addresses:
-        person = chooser.by_address(address)
-        if person is None:
-            missing.append(address)
-        else:
-            yield person
+def _found(chooser: Chooser, addresses: Sequence[str], *, pair: bool) -> dict[str, Person | None]:
+    """Who is found for each address. With ``pair``, the only certificate that is left is for the only address."""
+    found = {address: chooser.by_address(address) for address in addresses}
+    missing = [address for address, person in found.items() if person is None]
+    if pair and len(missing) == 1:
+        left = list(chooser.unused(person for person in found.values() if person is not None))
+        if len(left) == 1:  # what speaks against that is for a person to judge
+            found[missing[0]] = chooser.despite(left[0], missing, missing[0])
+    return found
 
 
-def _notes(
-    chooser: Chooser,
-    written: Addressees | None,
-    people: Sequence[Person],
-    missing: Sequence[str],
-    *,
-    given_unused: bool,
-) -> Iterator[str]:
+def _by_certificate(
+    chooser: Chooser, written: Addressees, senders: Sequence[str], bcc: Sequence[str]
+) -> tuple[tuple[Person, ...], tuple[Person, ...]]:
+    """Everybody whose certificate was given: those that all may see, and those of Bcc."""
+    blind = (*written.blind, *bcc)
+    to_nobody = written.unreadable or not (written.visible or written.blind)
+    named = chooser.named(() if to_nobody else (*written.visible, *blind, *senders))
+    is_blind = [_covers(one, blind) and not _covers(one, written.visible) for one in named]
+    people = tuple(one for one, hidden in zip(named, is_blind, strict=True) if not hidden)
+    return people, tuple(one for one, hidden in zip(named, is_blind, strict=True) if hidden)
+
+
+def _covers(person: Person, addresses: Iterable[str]) -> bool:
+    return any(map(person.recipient.certificate.covers, addresses))
+
+
+def _is_among(person: Person, others: Iterable[Person]) -> bool:
+    return any(other.recipient.certificate == person.recipient.certificate for other in others)
+
+
+def _unreadable_there(written: Addressees, people: Sequence[Person], known: Container[str]) -> Iterator[str]:
+    reached = {same_mailbox_key(one.address) for one in people if one.address is not None}
     others = [
         address
-        for address in ((*written.visible, *written.blind) if written is not None else ())
-        if address not in missing and not any(one.recipient.certificate.covers(address) for one in people)
+        for address in (*written.visible, *written.blind)
+        if same_mailbox_key(address) not in known
+        and same_mailbox_key(address) not in reached
+        and not any(one.recipient.certificate.covers(address) for one in people)
     ]
     if others:
-        shown = ", ".join((*others[:_MOST_SHOWN], *(["..."] if len(others) > _MOST_SHOWN else [])))
-        yield f"the mail is addressed to {shown}, and will not be readable there"
-    if given_unused:
-        for given in chooser.unused(people):
-            yield f"the certificate of {given.certificate.holder} in {given.origin} is not used: it is for no recipient"
-    for person in people:
-        for note in person.finding.notes:
-            if note.code is Code.REVOCATION_UNAVAILABLE:
-                yield note.text
+        yield f"the mail is addressed to {_listed(others)}, and will not be readable there"
+
+
+def _not_used(chooser: Chooser, people: Sequence[Person], *, by_certificate: bool) -> Iterator[str]:
+    for given in chooser.unused(people):
+        if not by_certificate:
+            why = "it is for no recipient"
+        elif given.certificate.permits_encryption:
+            why = "another one is"
+        else:  # a certificate for signing, in one file with the other
+            continue
+        yield f"the certificate of {given.certificate.holder} in {given.origin} is not used: {why}"
+
+
+def _of_revocation(people: Sequence[Person]) -> Iterator[str]:
+    notes = (note for person in people for note in person.finding.notes)
+    yield from dict.fromkeys(note.text for note in notes if note.code is Code.REVOCATION_UNAVAILABLE)
+
+
+def _listed(addresses: Sequence[str]) -> str:
+    return ", ".join((*addresses[:_MOST_SHOWN], *(["..."] if len(addresses) > _MOST_SHOWN else [])))

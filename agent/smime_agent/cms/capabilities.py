@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_SIZE: Final = 16_384
 MAX_CAPABILITIES: Final = 1_000
 _CIPHERS: Final = {cipher.oid: cipher for cipher in ContentEncryption}
+#: Content encryption that people still claim to know, and that nothing is encrypted with any more (RFC 8551, 2.7.2).
+_RETIRED: Final = {"1.2.840.113549.3.7": "Triple DES", "1.2.840.113549.3.2": "RC2", "1.3.14.3.2.7": "DES"}
 _OAEP_SHA256: Final = OaepParameters(HashFunction.SHA256, HashFunction.SHA256, b"")
 _SMIME_CAPABILITIES: Final = der.object_identifier(oids.SMIME_CAPABILITIES)
 #: The parameters as RFC 3560, 5, prints them, octet by octet: without the tags that their ASN.1 has.
@@ -43,12 +45,14 @@ _OAEP_SHA256_UNTAGGED: Final = bytes.fromhex(
 class Capabilities:
     """What somebody can decrypt, as far as we can encrypt it; what is not known here is left out.
 
-    ``content_encryption`` is in the order that they prefer, ``encoded`` the DER of all of it.
+    ``content_encryption`` is in the order that they prefer, ``encoded`` the DER of all of it. ``retired`` are the names
+    of ciphers that they claim to know and that are never used here.
     """
 
     content_encryption: tuple[ContentEncryption, ...]
     oaep_sha256: bool
     encoded: bytes
+    retired: tuple[str, ...] = ()
 
 
 def read_capabilities(encoded: bytes) -> Capabilities:
@@ -62,7 +66,8 @@ def read_capabilities(encoded: bytes) -> Capabilities:
     normal = to_der(encoded)
     found = [_capability(one.tag, one.encoded) for one in values(value(normal, der.SEQUENCE), MAX_CAPABILITIES)]
     ciphers = [_CIPHERS[one.oid] for one in found if one.oid in _CIPHERS and one.effective_parameters is None]
-    return Capabilities(tuple(dict.fromkeys(ciphers)), any(map(_is_oaep_sha256, found)), normal)
+    retired = dict.fromkeys(_RETIRED[one.oid] for one in found if one.oid in _RETIRED)
+    return Capabilities(tuple(dict.fromkeys(ciphers)), any(map(_is_oaep_sha256, found)), normal, tuple(retired))
 
 
 def capabilities_of_certificate(certificate: Certificate) -> Capabilities | None:

@@ -74,13 +74,26 @@ class Chooser:
             best = best or person
         return best
 
-    def named(self) -> Iterator[Person]:
-        """Everybody whose certificate was given, whatever its address."""
-        for given in self._given:
-            address = next(iter(given.certificate.mailboxes), None)
-            recipient = self._with_capabilities(given.certificate, address)
-            pool = self._pool_of(address)
-            yield Person(None, recipient, given.origin, self._check.of(given.certificate, None, pool))
+    def named(self, addresses: Sequence[str] = ()) -> tuple[Person, ...]:
+        """Everybody whose certificate was given; where there are addresses, each should be for one of them.
+
+        A file may hold all that somebody ever had. What cannot be used is left out if something of theirs can.
+        """
+        people = [
+            self.despite(given, addresses, next(filter(given.certificate.covers, addresses), None))
+            for given in self._given
+        ]
+        good = [person.recipient.certificate for person in people if not person.finding.reasons]
+        return tuple(
+            person for person in people if not person.finding.reasons or not _is_there_another(person, among=good)
+        )
+
+    def despite(self, given: Given, addresses: Sequence[str], address: str | None = None) -> Person:
+        """The holder of a certificate as a recipient, whether it is for one of these addresses or not."""
+        known_as = address or next(iter(given.certificate.mailboxes), None)
+        recipient = self._with_capabilities(given.certificate, known_as)
+        finding = self._check.of(given.certificate, addresses, self._pool_of(known_as))
+        return Person(address, recipient, given.origin, finding)
 
     def unused(self, people: Iterable[Person]) -> Iterator[Given]:
         """What was given and is the certificate of none of them."""
@@ -109,7 +122,7 @@ class Chooser:
                 yield recipient, "contacts"
 
     def _judged(self, recipient: Recipient, origin: str, address: str) -> Person:
-        finding = self._check.of(recipient.certificate, address, self._pool_of(address))
+        finding = self._check.of(recipient.certificate, [address], self._pool_of(address))
         return Person(address, recipient, origin, finding)
 
     def _pool_of(self, address: str | None) -> tuple[bytes, ...]:
@@ -121,3 +134,8 @@ class Chooser:
         known = self._directory.find(address) if self._directory is not None and address is not None else ()
         said = next((one.capabilities for one in known if one.certificate == certificate), None)
         return Recipient(certificate, said or capabilities_of_certificate(certificate))
+
+
+def _is_there_another(person: Person, *, among: Iterable[Certificate]) -> bool:
+    mailboxes = person.recipient.certificate.mailboxes
+    return any(any(map(certificate.covers, mailboxes)) for certificate in among)

@@ -14,7 +14,7 @@ from smime_agent.algorithms import ContentEncryption, KeyKind
 from smime_agent.cms.key_transport import needs_oaep
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from smime_agent.smime.recipients import Recipient
 
@@ -62,11 +62,15 @@ class Wrapping:
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """The content-encryption algorithm, how each recipient gets the key, and why: sentences without a full stop."""
+    """The content-encryption algorithm, how each recipient gets the key, and why: sentences without a full stop.
+
+    ``warnings`` are about recipients who, as they say themselves, may not be able to read it.
+    """
 
     cipher: ContentEncryption
     because: tuple[str, ...]
     wrappings: tuple[Wrapping, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def negotiate(
@@ -83,7 +87,16 @@ def negotiate(
     wrappings = tuple(_wrapping(recipient, padding) for recipient in recipients)
     ours = tuple(_wrapping(recipient, padding, own=True) for recipient in own)
     chosen, because = (cipher, ("it was asked for",)) if cipher else _chosen(wrappings or ours)
-    return Negotiated(chosen, because, (*wrappings, *ours))
+    warnings = tuple(dict.fromkeys(_warnings(chosen, wrappings)))
+    return Negotiated(chosen, because, (*wrappings, *ours), warnings)
+
+
+def _warnings(chosen: ContentEncryption, wrappings: Sequence[Wrapping]) -> Iterator[str]:
+    for wrapping in wrappings:
+        said = wrapping.recipient.capabilities
+        if said is not None and (said.content_encryption or said.retired) and chosen not in said.content_encryption:
+            named = ", ".join([*map(str, said.content_encryption), *said.retired])
+            yield f"{wrapping.recipient.certificate.holder} may not be able to decrypt {chosen}: they name only {named}"
 
 
 def _chosen(wrappings: Sequence[Wrapping]) -> tuple[ContentEncryption, tuple[str, ...]]:
@@ -101,7 +114,8 @@ def _chosen(wrappings: Sequence[Wrapping]) -> tuple[ContentEncryption, tuple[str
 
 
 def _all_can(wrappings: Sequence[Wrapping], chosen: ContentEncryption) -> str:
-    said = all(wrapping.recipient.capabilities for wrapping in wrappings)
+    known = [wrapping.recipient.capabilities for wrapping in wrappings]
+    said = all(capabilities is not None and capabilities.content_encryption for capabilities in known)
     return f"all say that they can decrypt {chosen}" if said else f"all can be taken to decrypt {chosen}"
 
 
@@ -135,7 +149,9 @@ def _can_decrypt(recipient: Recipient) -> tuple[frozenset[ContentEncryption], st
         said = recipient.capabilities.content_encryption
         if said:
             return frozenset(said), f"they say that they can decrypt {', '.join(map(str, said))}"
-        return frozenset({COMMON}), f"they name no algorithm that is used here, and {_AT_LEAST}"
+        if recipient.capabilities.retired:  # RFC 8551, 2.7.2: too weak, whoever asks for it
+            names = " and ".join(recipient.capabilities.retired)
+            return frozenset({COMMON}), f"they name only {names}, which is never used here, and {_AT_LEAST}"
     if recipient.certificate.key_algorithm.kind is KeyKind.RSA:
         return frozenset({COMMON}), f"{_UNKNOWN}, and {_AT_LEAST}"
     return frozenset(PREFERENCE), f"{_UNKNOWN}, and {_AT_CURVES}"

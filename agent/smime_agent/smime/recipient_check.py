@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from smime_agent.algorithms import ContentEncryption
 from smime_agent.cms.enveloped_data_builder import recipient_info
+from smime_agent.cms.recipient_name import RecipientName
 from smime_agent.errors import RecipientRefusedError, UsageError
 from smime_agent.trust.path import Purpose
 from smime_agent.trust.requirements import weaknesses
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 #: What cannot be done cannot be overridden.
 _NEVER: Final = frozenset({Code.UNSUPPORTED_ALGORITHM})
+_MOST_SHOWN: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +40,43 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class RecipientCheck:
-    """How recipients are checked: by a validator, as of its moment."""
+    """How recipients are checked: by a validator, as of its moment; ``name`` is what will name them in the message."""
 
     validator: PathValidator
+    name: RecipientName = RecipientName.ISSUER_AND_SERIAL_NUMBER
 
-    def of(self, certificate: Certificate, address: str | None, pool: Iterable[bytes]) -> Finding:
-        """What stands against encrypting to a certificate; with an address, one that must be in it.
+    def of(self, certificate: Certificate, addresses: Sequence[str], pool: Iterable[bytes]) -> Finding:
+        """What stands against encrypting to a certificate; with addresses, one of them must be in it.
 
         ``pool`` are certificates in DER that may complete its path.
         """
         path = self.validator.validate(certificate, pool, Purpose.ENCRYPT)
-        reasons = [*_of_address(certificate, address), *_of_key(certificate), *weaknesses([certificate]), *path.reasons]
+        reasons = [
+            *_of_address(certificate, addresses),
+            *self._of_key(certificate),
+            *weaknesses([certificate]),
+            *path.reasons,
+        ]
         return Finding(certificate, tuple(dict.fromkeys(reasons)), path.notes)
 
     def of_own(self, certificate: Certificate) -> Finding:
         """The same of a certificate whose key is known to be the sender's: nobody else has to vouch for it."""
-        reasons = list(_of_key(certificate))
+        reasons = list(self._of_key(certificate))
         if not certificate.permits_encryption:
             text = f"the certificate of {certificate.name} is not one to encrypt to"
             reasons.append(Reason(Code.KEY_USAGE, text))
         if not certificate.not_before <= self.validator.policy.at <= certificate.not_after:
             reasons.append(Reason(Code.EXPIRED, f"the certificate of {certificate.name} is not valid now"))
         return Finding(certificate, tuple(reasons))
+
+    def _of_key(self, certificate: Certificate) -> Iterable[Reason]:
+        """A key is tried: that tells all that can be wrong with it."""
+        cipher = ContentEncryption.AES128_GCM
+        key = bytes(cipher.key_size)
+        try:
+            recipient_info(certificate, key, cipher, oaep=False, randomness=os.urandom, name=self.name)
+        except (UsageError, UntrustworthyError) as error:
+            yield Reason(Code.UNSUPPORTED_ALGORITHM, str(error))
 
 
 def accepted_code(text: str) -> Code:
@@ -119,17 +136,9 @@ def _hint(left: set[Code], *, force: bool) -> str:
     return f"--force overrides one kind of reason, and there are several; if you are sure of each: {options}"
 
 
-def _of_address(certificate: Certificate, address: str | None) -> Iterable[Reason]:
-    """The address that a message goes to is one of the certificate: a directory may have mixed people up."""
-    if address is not None and not certificate.covers(address):
+def _of_address(certificate: Certificate, addresses: Sequence[str]) -> Iterable[Reason]:
+    """An address that a message goes to is one of the certificate: people and directories mix files up."""
+    if addresses and not any(map(certificate.covers, addresses)):
         whose = ", ".join(certificate.mailboxes) or "no address"
-        yield Reason(Code.NO_MAILBOX, f"the certificate is for {whose}, not for {address}")
-
-
-def _of_key(certificate: Certificate) -> Iterable[Reason]:
-    """A key is tried: that tells all that can be wrong with it."""
-    cipher = ContentEncryption.AES128_GCM
-    try:
-        recipient_info(certificate, bytes(cipher.key_size), cipher, oaep=False, randomness=os.urandom)
-    except (UsageError, UntrustworthyError) as error:
-        yield Reason(Code.UNSUPPORTED_ALGORITHM, str(error))
+        shown = ", ".join((*addresses[:_MOST_SHOWN], *(["..."] if len(addresses) > _MOST_SHOWN else [])))
+        yield Reason(Code.NO_MAILBOX, f"the certificate is for {whose}, not for {shown}")
