@@ -87,21 +87,24 @@ def rsa(session: TokenSession) -> TokenDecrypter:
 
 
 @pytest.fixture
-def only_raw_rsa(session: TokenSession, monkeypatch: pytest.MonkeyPatch) -> TokenDecrypter:
-    monkeypatch.setattr(session.token.__class__, "slot", _Listing(session.token.slot, {Mechanism.RSA_X_509}))
-    return decrypter(session, KeyType.RSA_2048)
+def the_other_way(session: TokenSession, monkeypatch: pytest.MonkeyPatch) -> TokenDecrypter:
+    listed = _Listing(session.token.slot, {Mechanism.RSA_PKCS, Mechanism.RSA_X_509})
+    monkeypatch.setattr(session.token.__class__, "slot", listed)
+    made = decrypter(session, KeyType.RSA_2048)
+    monkeypatch.setattr(made, "_quirks", replace(made._quirks, rejects_implicitly=True))
+    return made
 
 
-@pytest.fixture(params=["rsa", "only_raw_rsa"])
+@pytest.fixture(params=["rsa", "the_other_way"])
 def either(request: pytest.FixtureRequest) -> TokenDecrypter:
-    """The token takes the padding off, or the host does."""
+    """The host takes off the padding of PKCS #1 v1.5 and the token that of OAEP, or the other way round."""
     made: TokenDecrypter = request.getfixturevalue(request.param)
     return made
 
 
 def decrypter(session: TokenSession, key_type: KeyType) -> TokenDecrypter:
     key = next(key for key in read_objects(session).keys if key.label == key_type.value)
-    return TokenDecrypter(session, key, randomness=lambda size: RANDOM[:size])
+    return TokenDecrypter(session, key, substitute=lambda _, size: RANDOM[:size])
 
 
 class _Listing:
@@ -373,7 +376,7 @@ def test_a_token_without_the_mechanisms_says_which_it_lacks(
 ) -> None:
     monkeypatch.setattr(session.token.__class__, "slot", _Listing(session.token.slot, set()))
     made = decrypter(session, KeyType.RSA_2048)
-    with pytest.raises(MechanismError, match="it lists no CKM_RSA_PKCS or CKM_RSA_X_509"):
+    with pytest.raises(MechanismError, match="it lists no CKM_RSA_X_509 or CKM_RSA_PKCS"):
         made.unwrap(transported(pkcs1_v1_5(made.key)))
 
 

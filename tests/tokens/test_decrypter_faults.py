@@ -48,7 +48,7 @@ session = TokenSession(Search("beset", os.environ["FAULTY_SO"]).one(), prompter)
 session.login("to decrypt")
 keys = {key.algorithm.kind: key for key in read_objects(session).keys}
 kinds = (KeyKind.RSA, KeyKind.EC)
-rsa, ec = (TokenDecrypter(session, keys[kind], randomness=lambda size: RANDOM[:size]) for kind in kinds)
+rsa, ec = (TokenDecrypter(session, keys[kind], substitute=lambda _, size: RANDOM[:size]) for kind in kinds)
 SHA1 = oaep(HashFunction.SHA1, HashFunction.SHA1)
 right = transported(pkcs1_v1_5(rsa.key))
 wrong = transported(raw(rsa.key, block(rsa.key, head=b"\\0\\1")))
@@ -59,6 +59,7 @@ def right_oaep():
     sha1 = hashes.SHA1()
     return transported(rsa_public(rsa.key).encrypt(CONTENT_KEY, padding.OAEP(padding.MGF1(sha1), sha1, None)), SHA1)
 """
+CKM_RSA_X_509 = 0x03
 #: A return value for all that can be wrong with a ciphertext: of modules that were seen, and of ones to come.
 REFUSALS = [
     CKR.ENCRYPTED_DATA_INVALID,
@@ -105,7 +106,9 @@ def count(faulty: Faulty, *names: str) -> list[int]:
 pytestmark = pytest.mark.usefixtures("bob")
 
 
-def test_an_rsa_key_is_used_once_for_each_message(faulty: Faulty) -> None:
+@pytest.mark.parametrize("absent", [[], [CKM_RSA_X_509]], ids=["padding on the host", "padding on the token"])
+def test_an_rsa_key_is_used_once_for_each_message(faulty: Faulty, absent: list[int]) -> None:
+    faulty.script.write(no_mechanism=absent)
     assert run(faulty, "for one in (right, wrong, right_oaep()): outcome(rsa, one)") == ["key", "random", "key"]
     assert count(faulty, "C_DecryptInit", "C_Decrypt", "C_Login") == [3, 3, 1]
 
@@ -115,9 +118,10 @@ def test_a_key_on_a_curve_is_used_once_for_each_message_and_leaves_nothing(fault
     assert count(faulty, "C_DeriveKey", "C_DestroyObject", "C_Login") == [3, 3, 1]
 
 
+@pytest.mark.parametrize("absent", [[], [CKM_RSA_X_509]], ids=["padding on the host", "padding on the token"])
 @pytest.mark.parametrize("rv", REFUSALS)
-def test_whatever_is_answered_to_a_ciphertext_is_a_random_key(faulty: Faulty, rv: int) -> None:
-    faulty.script.write(fail=failure("C_Decrypt", rv, nth=1, times=1), stuck_operations=True)
+def test_whatever_is_answered_to_a_ciphertext_is_a_random_key(faulty: Faulty, rv: int, absent: list[int]) -> None:
+    faulty.script.write(fail=failure("C_Decrypt", rv, nth=1, times=1), stuck_operations=True, no_mechanism=absent)
     assert run(faulty, "outcome(rsa, right)\noutcome(rsa, right)") == ["random", "key"]
     assert count(faulty, "C_Decrypt", "C_Login") == [2, 1]
 
@@ -224,6 +228,13 @@ def test_a_token_that_hangs_can_be_interrupted(faulty: Faulty) -> None:
 def test_oaep_that_is_refused_before_the_key_is_used_is_taken_off_on_the_host(faulty: Faulty, rv: CKR) -> None:
     faulty.script.write(fail=failure("C_DecryptInit", rv, nth=1, times=1))
     assert run(faulty, "outcome(rsa, right_oaep())") == ["key"]
+    assert count(faulty, "C_DecryptInit", "C_Decrypt") == [2, 1]
+
+
+@pytest.mark.parametrize("rv", [CKR.MECHANISM_INVALID, CKR.KEY_FUNCTION_NOT_PERMITTED, CKR.KEY_TYPE_INCONSISTENT])
+def test_raw_rsa_that_is_listed_and_not_had_is_done_without(faulty: Faulty, rv: CKR) -> None:
+    faulty.script.write(fail=failure("C_DecryptInit", rv, nth=1, times=1))
+    assert run(faulty, "outcome(rsa, right)") == ["key"]
     assert count(faulty, "C_DecryptInit", "C_Decrypt") == [2, 1]
 
 

@@ -28,19 +28,21 @@ def explained(
     return [plan.explain() for plan in plan_decryption(key, mechanisms, quirks, oaep)]
 
 
-def test_the_token_takes_the_padding_off_where_it_can() -> None:
-    assert explained(RSA, EVERYTHING)[0] == (
-        "RSAES-PKCS1-v1_5: token: CKM_RSA_PKCS; host: nothing (every RSA token has it)"
-    )
-
-
-def test_the_host_takes_the_padding_off_where_the_token_has_raw_rsa_alone() -> None:
-    assert explained(RSA, {Mechanism.RSA_X_509}) == [
+def test_the_host_takes_the_padding_off_where_the_token_has_raw_rsa() -> None:
+    assert explained(RSA, EVERYTHING) == [
         (
             "RSAES-PKCS1-v1_5: token: CKM_RSA_X_509; host: take off the padding (RSAES-PKCS1-v1_5) "
-            "(the token lists no padding of its own)"
-        )
+            "(the token is not to know whether the padding is right)"
+        ),
+        "RSAES-PKCS1-v1_5: token: CKM_RSA_PKCS; host: nothing (the token lists no raw RSA)",
     ]
+    assert explained(RSA, {Mechanism.RSA_PKCS}) == explained(RSA, EVERYTHING)[1:]
+
+
+def test_a_token_that_hides_a_wrong_padding_takes_it_off() -> None:
+    plans = explained(RSA, EVERYTHING, quirks_of("NSS Internal Crypto Services"))
+    assert plans[0] == "RSAES-PKCS1-v1_5: token: CKM_RSA_PKCS; host: nothing (it hides a wrong padding)"
+    assert len(plans) == 2
 
 
 def test_oaep_is_for_the_token_and_then_for_the_host() -> None:

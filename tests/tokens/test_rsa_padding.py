@@ -52,12 +52,26 @@ def test_pkcs1_v1_5_is_as_in_the_book(encoded: bytes) -> None:
     assert (message if right else None) == by_the_book(encoded)
 
 
+@given(blocks, st.integers(0, SIZE))
+def test_a_message_of_one_length_is_as_in_the_book(encoded: bytes, length: int) -> None:
+    expected = by_the_book(encoded)
+    right, message = remove_pkcs1_v1_5(encoded, range(length, length + 1))
+    assert (message if right else None) == (expected if expected is not None and len(expected) == length else None)
+
+
+@given(st.integers(0, 40), st.binary(min_size=SIZE, max_size=SIZE))
+def test_a_message_of_the_length_that_is_there_comes_back(length: int, octets: bytes) -> None:
+    padding_string = octets[: SIZE - 3 - length].replace(b"\0", b"\1")
+    encoded = b"\0\2" + padding_string + b"\0" + octets[SIZE - length :]
+    assert remove_pkcs1_v1_5(encoded, range(length, length + 1)) == (1, octets[SIZE - length :])
+
+
 @given(st.binary(max_size=SIZE - 11))
 def test_what_cryptography_pads_by_pkcs1_v1_5_comes_back(message: bytes) -> None:
     encoded = raw(key().public_key().encrypt(message, padding.PKCS1v15()))
     assert remove_pkcs1_v1_5(encoded, ANY) == (1, message)
     assert remove_pkcs1_v1_5(encoded, range(len(message) + 1, SIZE))[0] == 0
-    assert remove_pkcs1_v1_5(encoded, (len(message),)) == (1, message)
+    assert remove_pkcs1_v1_5(encoded, range(len(message), len(message) + 1)) == (1, message)
 
 
 @given(st.binary(max_size=SIZE - 42))

@@ -58,7 +58,7 @@ def decrypter(session: TokenSession, key: TokenKey, template: dict[Attribute, An
     with session.calling():
         made = session.holder.create_object({**common, **template})
     try:
-        yield TokenDecrypter(session, key, randomness=lambda size: RANDOM[:size])
+        yield TokenDecrypter(session, key, substitute=lambda _, size: RANDOM[:size])
     finally:
         with session.calling():
             made.destroy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import pkcs11
@@ -30,6 +29,7 @@ from smime_agent.tokens.mechanisms import quirks_of
 from smime_agent.tokens.native import CKR_OK, CKU_CONTEXT_SPECIFIC, CryptokiMechanism, cryptoki_error
 from smime_agent.tokens.objects import find_private
 from smime_agent.tokens.rsa_padding import remove_oaep, remove_pkcs1_v1_5
+from smime_agent.tokens.substitutes import OF_THIS_PROCESS
 from smime_agent.verdict import Code, UntrustworthyError
 
 if TYPE_CHECKING:
@@ -63,16 +63,24 @@ _NOT_TAKEN = (
 )
 
 
+#: The same of C_DecryptInit, which never uses it: a mechanism may be listed for public keys alone.
+_NOT_BEGUN = (*_NOT_TAKEN, pkcs11.FunctionNotSupported, pkcs11.KeyTypeInconsistent)
+
+
 class TokenDecrypter:
     """A :class:`~smime_agent.keys.Decrypter` whose key is on a token."""
 
     def __init__(
-        self, session: TokenSession, key: TokenKey, *, randomness: Callable[[int], bytes] = os.urandom
+        self,
+        session: TokenSession,
+        key: TokenKey,
+        *,
+        substitute: Callable[[bytes, int], bytes] = OF_THIS_PROCESS,
     ) -> None:
-        """Decrypt with ``key`` in a login; ``randomness`` gives the keys that stand for what cannot be decrypted."""
+        """Decrypt with ``key`` in a login; ``substitute`` gives the keys that stand for what cannot be decrypted."""
         self.key = key
         self._session = session
-        self._randomness = randomness
+        self._substitute = substitute
         self._quirks = quirks_of(session.token.info.library_description)
         with session.calling():
             self._mechanisms = session.token.slot.get_mechanisms()
@@ -118,26 +126,27 @@ class TokenDecrypter:
         raise UntrustworthyError(Code.UNSUPPORTED_ALGORITHM, text)
 
     def _pkcs1_v1_5(self, encrypted_key: bytes, cipher: AlgorithmIdentifier) -> bytes:
-        """What was encrypted, or a random key in its place: nobody can tell, by the time that it takes either.
+        """What was encrypted, or another key in its place: nobody can tell, by the time that it takes either.
 
         Padding that is wrong, a key of a length that the content's algorithm does not have, a module that reports
         such a thing and one that hides it end alike, and the content cannot be decrypted (RFC 3218, 2.3.2). With RC2
         all lengths are real ones. To take them all gives nothing away: whichever key it is, the content is decrypted
         with it, and fails at its own padding.
         """
-        random = self._randomness(content_key_size(cipher))
-        lengths = content_key_lengths(cipher)
+        size, lengths = content_key_size(cipher), content_key_lengths(cipher)
         ciphertext = self._as_long_as_the_modulus(encrypted_key)
         if ciphertext is None:  # everybody can see that
-            return random
+            return self._substitute(encrypted_key, size)
+        other = self._substitute(ciphertext, size)
         plan, code, octets = self._decrypted(self.plans(), ciphertext)
         if plan.host is HostStep.RSAES_PKCS1_V1_5:
-            right, octets = remove_pkcs1_v1_5(octets, lengths)
+            # Some leave out the leading zeros, of which there is one in what is right.
+            right, octets = remove_pkcs1_v1_5(bytes(len(ciphertext) - len(octets)) + octets, lengths)
         else:
             right = int(len(octets) in lengths)
         if not self._quirks.ends_failed_decryptions:  # whether it failed or not
             self._session.discard()
-        return (random, octets)[right & int(code == CKR_OK)]
+        return (other, octets)[right & int(code == CKR_OK)]
 
     def _oaep(self, encrypted_key: bytes, parameters: OaepParameters) -> bytes:
         ciphertext = self._as_long_as_the_modulus(encrypted_key)
@@ -146,7 +155,7 @@ class TokenDecrypter:
         plan, code, octets = self._decrypted(self.plans(parameters), ciphertext)
         right = 1
         if plan.host is HostStep.RSAES_OAEP:
-            right, octets = remove_oaep(octets, parameters)
+            right, octets = remove_oaep(bytes(len(ciphertext) - len(octets)) + octets, parameters)
         if not right & int(code == CKR_OK):
             self._session.discard()
             raise DecryptionError
@@ -190,7 +199,7 @@ class TokenDecrypter:
                 except pkcs11.OperationActive:  # one that failed before, and stays for ever on some modules
                     self._session.discard()
                     functions.decrypt_init(self._working(), mechanism, self._handle())
-            except _NOT_TAKEN:
+            except _NOT_BEGUN:
                 if plan is plans[-1]:
                     raise
             else:

@@ -50,6 +50,8 @@ class Quirks:
     encoded_point: bool = False
     #: A decryption that fails is over, as PKCS#11 wants it. Others leave the session with an active operation for ever.
     ends_failed_decryptions: bool = False
+    #: A wrong RSAES-PKCS1-v1_5 padding is answered with octets made of the ciphertext, in the time of a right one.
+    rejects_implicitly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def quirks_of(library_description: str) -> Quirks:
         # 04 3F on P-256, or 04 1E on Curve25519, look encoded to it.
         return Quirks(x25519_as_edwards=True, oaep_sha1_only=True, encoded_point=True, ends_failed_decryptions=True)
     if "NSS" in library_description:
-        return Quirks(ends_failed_decryptions=True)
+        return Quirks(ends_failed_decryptions=True, rejects_implicitly=True)
     return Quirks()
 
 

@@ -12,22 +12,23 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Container
-
     from smime_agent.accepted import HashFunction
     from smime_agent.cms.key_transport import OaepParameters
 
 #: 0x00, 0x02, at least eight octets of padding, 0x00.
 _SHORTEST_HEAD: Final = 11
+_IS_ZERO: Final = b"\1" + bytes(255)
 
 
-def remove_pkcs1_v1_5(encoded: bytes, lengths: Container[int]) -> tuple[int, bytes]:
+def remove_pkcs1_v1_5(encoded: bytes, lengths: range) -> tuple[int, bytes]:
     """1 and the message, where the padding is right and the message has one of ``lengths``; else 0 and any octets.
 
     ``encoded`` is as long as the modulus.
     """
     if len(encoded) < _SHORTEST_HEAD:
         return 0, b""
+    if len(lengths) == 1:
+        return _remove_before(encoded, lengths[0])
     wrong = encoded[0] | encoded[1] ^ 0x02
     found = at = 0
     for i in range(2, len(encoded)):
@@ -37,6 +38,16 @@ def remove_pkcs1_v1_5(encoded: bytes, lengths: Container[int]) -> tuple[int, byt
     long_enough = int(at >= _SHORTEST_HEAD - 1)
     right = _is_zero(wrong) & found & long_enough & int(len(encoded) - at - 1 in lengths)
     return right, encoded[at + 1 :]
+
+
+def _remove_before(encoded: bytes, length: int) -> tuple[int, bytes]:
+    """The same where the message has one length: all octets before it are compared at once."""
+    at = len(encoded) - length - 1
+    if at < _SHORTEST_HEAD - 1:
+        return 0, b""
+    zeros = encoded[2 : at + 1].translate(_IS_ZERO)
+    right = compare_digest(encoded[:2] + zeros, b"\x00\x02".ljust(at, b"\0") + b"\1")
+    return int(right), encoded[at + 1 :]
 
 
 def remove_oaep(encoded: bytes, parameters: OaepParameters) -> tuple[int, bytes]:
