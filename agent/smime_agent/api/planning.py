@@ -35,11 +35,15 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class PlannedMessage:
-    """One message that goes out: its name, empty for the one that all may see, who can read it, and how."""
+    """One message that goes out: its name, empty for the one that all may see, who can read it, and how.
+
+    ``sender`` are those of ``people`` who wrote it.
+    """
 
     name: str
     people: tuple[Person, ...]
     negotiated: Negotiated
+    sender: tuple[Person, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +124,11 @@ class Plan:
 
     def _message(self, name: str, people: Sequence[Person]) -> PlannedMessage:
         recipients = {one.recipient.certificate: one.recipient for one in people}
-        own = [one.recipient for one in self.sender if one.recipient.certificate not in recipients]
+        others = {one.recipient.certificate: one for one in self.sender if one.recipient.certificate not in recipients}
+        own = [one.recipient for one in others.values()]
         wishes = self.wishes
         negotiated = negotiate(list(recipients.values()), own, cipher=wishes.cipher, padding=wishes.padding)
-        return PlannedMessage(name, (*people, *self.sender), negotiated)
+        return PlannedMessage(name, (*people, *others.values()), negotiated, self.sender)
 
 
 def make_plan(
@@ -197,7 +202,7 @@ def _by_certificate(
     """Everybody whose certificate was given: those that all may see, and those of Bcc."""
     blind = (*written.blind, *bcc)
     to_nobody = written.unreadable or not (written.visible or written.blind)
-    named = chooser.named(() if to_nobody else (*written.visible, *blind, *senders))
+    named = chooser.named() if to_nobody else chooser.named((*written.visible, *blind), senders)
     is_blind = [_covers(one, blind) and not _covers(one, written.visible) for one in named]
     people = tuple(one for one, hidden in zip(named, is_blind, strict=True) if not hidden)
     return people, tuple(one for one, hidden in zip(named, is_blind, strict=True) if hidden)

@@ -50,7 +50,7 @@ def card(verification: Verification, file: str | None = None) -> Iterator[str]:
     """The lines of a card for a person."""
     yield _headline(verification)
     for label, value in _entries(verification, file):
-        yield from _folded(label, value)
+        yield from folded(label, value)
 
 
 def _entries(verification: Verification, file: str | None) -> Iterator[tuple[str, str]]:
@@ -58,7 +58,7 @@ def _entries(verification: Verification, file: str | None) -> Iterator[tuple[str
     if file is not None:
         yield "file", file
     if verification.senders:
-        yield "from", ", ".join(map(_address, verification.senders))
+        yield "from", ", ".join(map(shown_address, verification.senders))
     for layer in verification.layers:
         yield from _of_layer(layer, several=len(verification.layers) > 1)
     for reason in verification.reasons:
@@ -76,12 +76,12 @@ def decryption_card(decryption: Decryption, file: str | None = None) -> Iterator
     if decryption.is_partial:
         entries.append(("note", "a part of a mail: who wrote it, and what stood around it, is not known"))
     for label, value in entries:
-        yield from _folded(label, value)
+        yield from folded(label, value)
     signature = decryption.signature
     if signature is None:
-        yield from _folded("signature", "none: who wrote this cannot be known")
+        yield from folded("signature", "none: who wrote this cannot be known")
         for note in decryption.verification.notes:
-            yield from _folded("note", f"{note.text} ({note.code.value})")
+            yield from folded("note", f"{note.text} ({note.code.value})")
         return
     yield from card(signature)
 
@@ -124,7 +124,7 @@ def _of_layer(layer: Layer, *, several: bool) -> Iterator[tuple[str, str]]:
             yield "signer", signer.named
             continue
         yield "signer", certificate.name
-        yield "address", ", ".join(map(_address, certificate.mailboxes)) or "none in the certificate"
+        yield "address", ", ".join(map(shown_address, certificate.mailboxes)) or "none in the certificate"
         if validated := _VALIDATION[signer.validation]:
             yield "validated", validated
         yield "issuer", signer.chain[1].name if len(signer.chain) > 1 else certificate.issuer
@@ -143,7 +143,7 @@ _REVOCATION: Final = {
 }
 
 
-def _folded(label: str, value: str) -> Iterator[str]:
+def folded(label: str, value: str) -> Iterator[str]:
     """A label and its value, in lines that the terminal need not fold: nothing from outside begins one."""
     shown = _BLANKS.sub(" ", printable(value))
     if len(shown) > _LONGEST:
@@ -164,7 +164,7 @@ def _cells(character: str) -> int:
     return 1 if character.isascii() else 2
 
 
-def _address(address: str) -> str:
+def shown_address(address: str) -> str:
     """An address, with its domain in A-labels beside it where that looks different: letters can look alike."""
     if address.isascii():
         return address

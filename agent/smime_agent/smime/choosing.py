@@ -74,15 +74,16 @@ class Chooser:
             best = best or person
         return best
 
-    def named(self, addresses: Sequence[str] = ()) -> tuple[Person, ...]:
-        """Everybody whose certificate was given; where there are addresses, each should be for one of them.
+    def named(self, addresses: Sequence[str] = (), senders: Sequence[str] = ()) -> tuple[Person, ...]:
+        """Everybody whose certificate was given; where there are addresses, each should be for one of them or a sender.
 
         A file may hold all that somebody ever had. What cannot be used is left out if something of theirs can.
         """
-        people = [
-            self.despite(given, addresses, next(filter(given.certificate.covers, addresses), None))
-            for given in self._given
-        ]
+        people = []
+        for given in self._given:
+            covers = given.certificate.covers
+            address = next(filter(covers, (*addresses, *senders)), None)
+            people.append(self.despite(given, addresses if address is None else (), address))
         good = [person.recipient.certificate for person in people if not person.finding.reasons]
         return tuple(
             person for person in people if not person.finding.reasons or not _is_there_another(person, among=good)

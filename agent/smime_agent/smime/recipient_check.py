@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: What cannot be done cannot be overridden.
 _NEVER: Final = frozenset({Code.UNSUPPORTED_ALGORITHM})
+#: What can only be wrong with a signature.
+_OF_SIGNERS: Final = frozenset({Code.NO_CERTIFICATE, Code.SIGNING_TIME_IN_FUTURE, Code.SIGNING_TIME_TOO_EARLY})
 _MOST_SHOWN: Final = 4
 
 
@@ -79,13 +81,18 @@ class RecipientCheck:
             yield Reason(Code.UNSUPPORTED_ALGORITHM, str(error))
 
 
+def is_acceptable(code: Code) -> bool:
+    """Whether it can stand against a recipient and be overridden."""
+    return code is Code.NO_MAILBOX or (code.verdict is Verdict.UNTRUSTED and code not in _OF_SIGNERS)
+
+
 def accepted_code(text: str) -> Code:
     """A reason that a person is ready to accept, by its code.
 
     Raises:
         UsageError: it is no reason to refuse a recipient, or one that nobody can accept.
     """
-    known = {code.value: code for code in Code if code.verdict in {Verdict.UNTRUSTED, Verdict.MISMATCH}}
+    known = {code.value: code for code in Code if is_acceptable(code)}
     if text not in known:
         raise UsageError(f"'{text}' is no reason that can be accepted", hint="--explain shows the reasons there are")
     return known[text]
