@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from smime_agent.api.signing import SignOptions, logged_in, sign
 from smime_agent.x509 import Certificate
 from tests.interop.book import Book
+from tests.interop.exchange import exchange
 from tests.interop.judges import TOOLS, UNABLE, Case, Form, Judge
 from tests.support.ca import Wanted
+from tests.support.command import Command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from smime_agent.api.signing import OpenToken
     from tests.support.ca import Authority
     from tests.support.softhsm import SoftHsm
+
+__all__ = ["exchange"]
 
 JUDGES: Final[tuple[type[Judge], ...]] = (*TOOLS, Book)
 
@@ -87,6 +91,12 @@ def judges(tmp_path_factory: pytest.TempPathFactory, root_ca: Authority) -> Iter
 def judge(request: pytest.FixtureRequest, judges: dict[str, Judge]) -> Judge:
     """Each of them: the strangers, and the book."""
     return judges[request.param]
+
+
+@pytest.fixture
+def command(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """``smime-agent``, called in this process."""
+    return Command(capfdbinary, monkeypatch)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
