@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.support.command import Command
+from tests.support.correspondents import encrypt, person
 from tests.support.fixtures import alice, faulty, faulty_module
 
-__all__ = ["alice", "faulty", "faulty_module"]
+__all__ = ["alice", "encrypt", "faulty", "faulty_module", "person"]
 
 
 @pytest.fixture
