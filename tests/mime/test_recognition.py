@@ -46,7 +46,7 @@ def test_der_and_ber(data: bytes) -> None:
     assert form(data) is Form.DER
 
 
-@pytest.mark.parametrize("label", ["CMS", "PKCS7", "PKCS #7 SIGNED DATA"])
+@pytest.mark.parametrize("label", ["CMS", "PKCS7", "PKCS #7 SIGNED DATA", "SIGNED MESSAGE", "ENCRYPTED MESSAGE"])
 @pytest.mark.parametrize("before", [b"", b"\n", b"some text\n", b"Note: not a field of a mail\n\n"])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_pem_with_text_around_it(label: str, before: bytes, end: bytes) -> None:

@@ -27,8 +27,10 @@ _CONTENT_INFO: Final = re.compile(
     re.DOTALL,
 )
 _LONG_SEQUENCE: Final = re.compile(rb"\x30[\x80-\x88]")
-# RFC 7468, 8 and 9; the last is what RFC 1421 systems wrote.
-_BEGIN: Final = re.compile(rb"^-----BEGIN (CMS|PKCS7|PKCS #7 SIGNED DATA)-----[ \t]*\r?$", re.MULTILINE)
+# RFC 7468, 8 and 9; then what RFC 1421 systems wrote, and what gpgsm writes.
+_BEGIN: Final = re.compile(
+    rb"^-----BEGIN (CMS|PKCS7|PKCS #7 SIGNED DATA|SIGNED MESSAGE|ENCRYPTED MESSAGE)-----[ \t]*\r?$", re.MULTILINE
+)
 _BASE64_TEXT: Final = re.compile(rb"\s{0,100}MI[A-Za-z0-9+/=\s]+")
 # A text before PEM may have lines that look like a header field; these only a mail has.
 _MAIL_FIELDS: Final = frozenset(
