@@ -48,7 +48,7 @@ class Failed(Exception):  # noqa: N818 - a report
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with one key, which is in software too. The name is the kind of key, or ``alice``, who signs."""
+    """Somebody with one key, in software. The name begins with the kind of key; else it is RSA's, and signs too."""
 
     name: str
     key: PrivateKey
@@ -57,12 +57,13 @@ class Person:
     @classmethod
     def enrolled(cls, name: str, authority: Authority) -> Person:
         """A new key, and a certificate for it."""
-        key = KEYS.get(name, KEYS["rsa"])()
+        kind = name.partition("-")[0]
+        key = KEYS.get(kind, KEYS["rsa"])()
         transport = isinstance(key, rsa.RSAPrivateKey)
         wanted = Wanted(
             (f"{name}@example.org",),
             name.capitalize(),
-            digital_signature=name == "alice",
+            digital_signature=kind not in KEYS,
             key_encipherment=transport,
             key_agreement=not transport,
         )
@@ -171,15 +172,13 @@ class OpenSsl(Program):
     name = "OpenSSL"
 
     def settle(self) -> None:
-        """A file of everybody's certificate and key."""
+        """The chain for those who sign."""
         self.chain = self.file("chain.pem", b"".join(authority.pem for authority in self.authorities))
-        for person in self.people.values():
-            self.file(f"{person.name}.pem", person.certificate_pem + person.key_pem)
 
     def recipient(self, person: Person, *options: str) -> tuple[str, ...]:
         """Arguments that make a person a recipient; each of ``options`` is a parameter of the key."""
         parameters = (word for one in options for word in ("-keyopt", one))
-        return ("-recip", str(self.home / f"{person.name}.pem"), *parameters)
+        return ("-recip", str(self._of(person)), *parameters)
 
     def encrypt(self, content: bytes, *recipients: Person, cipher: str = "aes-128-cbc") -> bytes:
         """To each in the way that it takes for the best."""
@@ -197,16 +196,20 @@ class OpenSsl(Program):
 
     def read(self, message: bytes, person: Person, form: str = "DER") -> bytes:
         """The same, of any form."""
-        pem = self.home / f"{person.name}.pem"
+        pem = self._of(person)
         command = ("openssl", "cms", "-decrypt", "-binary", "-inform", form, "-recip", pem, "-inkey", pem)
         return self.run(*command, given=message)
 
     def sign(self, entity: bytes, signer: Person, *, detached: bool) -> bytes:
         """By RSASSA-PKCS1-v1_5 with SHA-256."""
-        pem = self.home / f"{signer.name}.pem"
+        pem = self._of(signer)
         how = () if detached else ("-nodetach",)
         command = ("openssl", "cms", "-sign", "-binary", "-outform", "DER", "-signer", pem, "-certfile", self.chain)
         return self.run(*command, *how, given=entity)
+
+    def _of(self, person: Person) -> Path:
+        """A file of the certificate and the key."""
+        return self.file(f"{person.name}.pem", person.certificate_pem + person.key_pem)
 
 
 class Gpgsm(Program):
@@ -251,9 +254,9 @@ class Gpgsm(Program):
         """By whatever key it has."""
         return self.run("gpgsm", *self._loopback, "--decrypt", self.file("message", message), given=_PASSPHRASE)
 
-    def sign(self, entity: bytes, signer: Person, *, detached: bool) -> bytes:
+    def sign(self, entity: bytes, signer: Person, *, detached: bool, armour: bool = False) -> bytes:
         """With the chain but for the root."""
-        how = ("--detach-sign",) if detached else ("--sign",)
+        how = (*(("--armor",) if armour else ()), "--detach-sign" if detached else "--sign")
         path = self.file("entity", entity)
         return self.run("gpgsm", *self._loopback, "-u", signer.address, *how, path, given=_PASSPHRASE)
 

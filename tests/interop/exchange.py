@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from smime_agent.api.signing import OpenToken
     from smime_agent.smime.decrypt import Decryption
+    from smime_agent.smime.verification import Verification
     from tests.interop.correspondents import Stranger
     from tests.support.ca import Authority
     from tests.support.softhsm import SoftHsm
@@ -96,13 +97,20 @@ class Exchange:
         (message,) = Encryptor(how).encrypt(content, addressing, token)
         return message
 
+    def verify(self, message: bytes) -> Verification:
+        """What we say of its signature."""
+        return self._verifier.verify(message)
+
+    @property
+    def _verifier(self) -> Verifier:
+        return Verifier(VerifyOptions(ca_files=(self.root,), system_roots=False, revocation=RevocationMode.OFF))
+
     @contextmanager
     def decryptor(self, *, legacy: bool = False) -> Iterator[Decryptor]:
         """Ours, with the token."""
-        options = VerifyOptions(ca_files=(self.root,), system_roots=False, revocation=RevocationMode.OFF)
         keyring = DecryptionKeyring(Search(TOKEN, MODULE), KnownPin(), today=_TODAY)
         try:
-            yield Decryptor(keyring, Verifier(options), legacy=legacy)
+            yield Decryptor(keyring, self._verifier, legacy=legacy)
         finally:
             keyring.close()
 
