@@ -96,12 +96,17 @@ def test_the_content_type_is_told_without_the_rest(forge: Forge) -> None:
 
 
 @pytest.mark.parametrize(
-    "octets", ["", "30", "3000", "30020500", "0403616263", "3080", "300506032a0304", "300406022a80"]
+    "octets", ["", "30", "3000", "30020500", "0403616263", "3080", "300406022a80", "30050609608648"]
 )
 def test_what_is_no_content_info_is_refused(octets: str) -> None:
     with pytest.raises(UntrustworthyError) as caught:
         content_type(Source.from_bytes(bytes.fromhex(octets)))
     assert caught.value.reason.code is Code.MALFORMED_CMS
+
+
+def test_a_content_info_without_a_content_is_refused() -> None:
+    with pytest.raises(UntrustworthyError, match="without a content"):
+        read(der.sequence(der.object_identifier(oids.ID_SIGNED_DATA)))
 
 
 def test_another_content_type_is_refused(forge: Forge) -> None:

@@ -6,6 +6,7 @@ once, and the ends of all that was met on the way are remembered, so that the wo
 
 from __future__ import annotations
 
+from array import array
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
@@ -80,7 +81,7 @@ class Reader:
     The identifier octet is the whole identifier: CMS has no tag numbers above 30.
     """
 
-    __slots__ = ("_base", "_ends", "_held", "_looked_at", "_looked_at_limit", "_source", "_window", "size")
+    __slots__ = ("_base", "_ends", "_held", "_looked_at", "_looked_at_limit", "_pieces", "_source", "_window", "size")
 
     def __init__(self, source: Source) -> None:
         """Read from ``source``, which must stay open."""
@@ -89,6 +90,8 @@ class Reader:
         self._window = source.read() if source.in_memory else b""
         self._base = 0
         self._ends: dict[int, int] = {}
+        #: Of those without a length that hold strings and nothing else, what :meth:`string_pieces` gives.
+        self._pieces: dict[int, array[int]] = {}
         self._held = 0
         self._looked_at = 0
         self._looked_at_limit = MAX_ELEMENTS + self.size // _OCTETS_AN_ELEMENT
@@ -151,11 +154,18 @@ class Reader:
             self._load(start)
         return self._window[start - self._base : end - self._base]
 
-    def string_pieces(self, string: Element) -> Iterator[tuple[int, int]]:
-        """The spans of an OCTET STRING that hold its octets, in order; one, unless it is constructed (X.690, 8.7)."""
+    def string_pieces(self, string: Element) -> array[int]:
+        """Where the octets of an OCTET STRING stand: the beginning and the end of each piece, one after another.
+
+        It has one piece, unless it is constructed (X.690, 8.7).
+        """
         if not string.tag & CONSTRUCTED:
-            yield string.body, string.body_end
-            return
+            return array("Q", (string.body, string.body_end))
+        found = self._pieces.get(string.start)
+        return self._look_for_pieces(string) if found is None else found
+
+    def _look_for_pieces(self, string: Element) -> array[int]:
+        found = array("Q")
         at, limit = string.body, string.body_end
         above: list[tuple[int, int]] = []
         looked_at = 0
@@ -164,7 +174,7 @@ class Reader:
                 looked_at += 1
                 piece = self.element(at, limit)
                 if piece.tag == der.OCTET_STRING:
-                    yield piece.body, piece.body_end
+                    found.extend((piece.body, piece.body_end))
                     at = piece.end
                 elif piece.tag == der.OCTET_STRING | CONSTRUCTED:
                     if len(above) == MAX_DEPTH:
@@ -176,14 +186,15 @@ class Reader:
             if looked_at > self._looked_at_limit:
                 exceeded("a string in too many pieces")
             if not above:
-                return
+                return found
             at, limit = above.pop()
 
     def string(self, element: Element, most: int) -> bytes:
         """The octets of an OCTET STRING, of which there may be ``most``."""
         if element.size > 2 * most + 64:
             exceeded(f"a string of more than {most} octets")
-        octets = b"".join(self.octets(start, end) for start, end in self.string_pieces(element))
+        places = iter(self.string_pieces(element))
+        octets = b"".join(self.octets(start, end) for start, end in zip(places, places, strict=True))
         if len(octets) > most:
             exceeded(f"a string of more than {most} octets")
         return octets
@@ -200,9 +211,10 @@ class Reader:
             self._window, self._base = self._source.read(start, start + self._source.CHUNK), start
         return start - self._base
 
-    def _find_end(self, start: int, limit: int) -> int:  # noqa: C901 - one loop, since each turn has to be cheap
+    def _find_end(self, start: int, limit: int) -> int:  # noqa: C901, PLR0912 - one loop, since each turn has to be cheap
         """Where an element without a length ends; the same is remembered of all those inside that are met."""
         opened = [start]
+        pieces: array[int] | None = array("Q")  # of the one that was opened last, while it holds strings alone
         at = start + 2
         window, base = self._window, self._base
         last = len(window) - _HEADER
@@ -223,14 +235,23 @@ class Reader:
             if not tag:
                 if length:
                     malformed("a value with the tag of end-of-contents")
-                self._ends[opened.pop()] = at
+                self._ends[ended := opened.pop()] = at
+                if pieces:
+                    self._pieces[ended] = pieces
+                pieces = None
             elif length == _INDEFINITE:
                 self._open(opened, tag, at - 2)
-            elif length < _INDEFINITE:
-                at += length
+                pieces = array("Q")
             else:
-                at += length & 0x7F
-                at += _long_length(window, index + 2, length & 0x7F)
+                if length > _INDEFINITE:
+                    at += length & 0x7F
+                    length = _long_length(window, index + 2, length & 0x7F)
+                if tag != der.OCTET_STRING:
+                    pieces = None
+                elif pieces is not None:
+                    pieces.append(at)
+                    pieces.append(at + length)
+                at += length
             if looked_at > self._looked_at_limit:
                 exceeded("too many values")
             if at > limit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from smime_agent.source import Source
@@ -28,7 +28,7 @@ class Content:
         """
         self._source = source
         # Where the pieces are is found once, while their form is checked: 16 octets for each.
-        self._spans = array("Q", chain.from_iterable(reader.string_pieces(string)))
+        self._spans = reader.string_pieces(string)
         #: The number of octets.
         self.size = sum(self._spans[1::2]) - sum(self._spans[::2])
 

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from smime_agent import der
-from smime_agent.cms.ber import Reader, malformed, object_identifier
+from smime_agent.cms.ber import MAX_OBJECT_IDENTIFIER, header, malformed, object_identifier
 
 if TYPE_CHECKING:
-    from smime_agent.cms.ber import Element
+    from smime_agent.cms.ber import Element, Reader
     from smime_agent.source import Source
 
 #: The tags ``[0]`` and ``[1]`` of constructed values.
 CONTEXT_0, CONTEXT_1 = 0xA0, 0xA1
 OBJECT_IDENTIFIER = 0x06
+#: Two headers, as long as they can be, and an OBJECT IDENTIFIER.
+_HEAD: Final = 20 + MAX_OBJECT_IDENTIFIER
 
 
 def content_type(source: Source) -> str:
-    """The content type of a ContentInfo, dotted; its content is not looked at.
+    """The content type of a ContentInfo, dotted. No more than its first octets are looked at.
 
     Raises:
         UntrustworthyError: it is no ContentInfo.
         FileError: it cannot be read.
     """
-    return open_content_info(Reader(source))[0]
+    head = source.read(0, _HEAD)
+    tag, start, _ = header(head, 0)
+    if tag != der.SEQUENCE:
+        malformed("a value of another type than belongs there")
+    tag, body, length = header(head, start)
+    if tag != OBJECT_IDENTIFIER or body + length > len(head):
+        malformed("a value is missing, or of another type than belongs there")
+    return object_identifier(head[body : body + length])
 
 
 def open_content_info(reader: Reader) -> tuple[str, Element, int]:

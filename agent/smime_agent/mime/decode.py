@@ -7,6 +7,8 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from pybase64 import b64decode
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -43,7 +45,7 @@ class Base64Decoder(Decoder):
             end = -1 if ended or b"=" in chunk else chunk.rfind(b"\n")
             if end >= 0:
                 with suppress(binascii.Error):
-                    yield binascii.a2b_base64(rest + chunk[:end])
+                    yield b64decode(rest + chunk[:end])
                     rest = chunk[end:].translate(None, _NOT_BASE64)
                     continue
             data = chunk.translate(None, _NOT_BASE64)
@@ -58,11 +60,11 @@ class Base64Decoder(Decoder):
             cut = len(data) - len(data) % 4
             rest = data[cut:]
             if cut:
-                yield binascii.a2b_base64(data[:cut])
+                yield b64decode(data[:cut])
         if len(rest) % 4 == 1:  # one sextet alone is no octet
             rest = rest[:-1]
         if rest:
-            yield binascii.a2b_base64(rest + b"=" * (-len(rest) % 4))
+            yield b64decode(rest + b"=" * (-len(rest) % 4))
 
 
 class QuotedPrintableDecoder(Decoder):

@@ -86,11 +86,18 @@ class Part:
         return self._decoder().decode(self.raw(header=False))
 
     def decode_to_source(self, through: Callable[[Iterator[bytes]], Iterator[bytes]] = iter) -> tuple[Source, bool]:
-        """The body without its encoding, in memory up to 1 MiB and else in an unlinked file, for the caller to close.
+        """The body without its encoding, for the caller to close before the source of the part.
 
-        And whether something follows the padding that ends the base64, which is not decoded (RFC 2045, 6.8).
-        ``through`` sees the octets before they are decoded.
+        It is in memory up to 1 MiB, and else decoded where it is read, or in an unlinked file. And whether something
+        follows the padding that ends the base64, which is not decoded (RFC 2045, 6.8). ``through`` sees the octets
+        before they are decoded, and hands them on.
         """
+        if self.encoding == b"base64" and self.end - self.body > Source.IN_MEMORY:
+            from smime_agent.mime.base64_lines import decoded_in_place  # most mail is small
+
+            found = decoded_in_place(self.source, self.body, self.end, through)
+            if found is not None:
+                return found
         decoder = self._decoder()
         source = source_of(decoder.decode(through(self.raw(header=False))))
         return source, decoder.trailing

@@ -5,11 +5,12 @@ All of it takes the same amount of memory whatever the size, and gives the same 
 
 from __future__ import annotations
 
-import binascii
 import functools
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
+
+from pybase64 import b64encode
 
 Coder = Callable[[Iterable[bytes]], Iterator[bytes]]
 
@@ -57,10 +58,10 @@ def base64_encode(chunks: Iterable[bytes], columns: int = _COLUMNS) -> Iterator[
         cut = len(data) - len(data) % octets
         rest = data[cut:]
         if cut:
-            yield separator + _wrap(binascii.b2a_base64(data[:cut], newline=False), columns)
+            yield separator + _wrap(b64encode(data[:cut]), columns)
             separator = b"\r\n"
     if rest:
-        yield separator + binascii.b2a_base64(rest, newline=False)
+        yield separator + b64encode(rest)
 
 
 def base64_encode_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
