@@ -7,6 +7,7 @@ Source: RFC 5652, 6; RFC 5083, 2; RFC 5753, 7.2; RFC 8418, 2; RFC 8103, 2; RFC 4
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -75,6 +76,16 @@ class EnvelopeBook(Stranger):
         }
         written = cms.ContentInfo({"content_type": "authenticated_enveloped_data", "content": envelope})
         return bytes(written.dump())
+
+    @staticmethod
+    def compress(content: bytes) -> bytes:
+        """CompressedData (RFC 3274), which OpenSSL makes only where it was built with zlib."""
+        compressed = {
+            "version": 0,
+            "compression_algorithm": {"algorithm": "zlib"},
+            "encap_content_info": {"content_type": "data", "content": zlib.compress(content)},
+        }
+        return bytes(cms.ContentInfo({"content_type": "compressed_data", "content": compressed}).dump())
 
     def decrypt(self, message: bytes, person: Person) -> bytes:
         """By the recipient that has the issuer and serial number of the certificate, or its key identifier."""
