@@ -367,7 +367,7 @@ def test_more_than_is_read_of_rc2_is_refused_before_it_takes_its_time(version: i
     parameters = der.sequence(der.integer(version), der.octet_string(bytes(8)))
     octets = message(der.algorithm(RC2, parameters), bytes(MAX_RC2 + 8), None)
     with pytest.raises(UntrustworthyError) as caught:
-        opened(octets, KEY[:5])
+        opened(octets, KEY[:16])
     assert caught.value.reason.code is Code.LIMIT_EXCEEDED
 
 

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from smime_agent import der
 from smime_agent.algorithms import ContentEncryption
-from smime_agent.cms.ciphers import DecryptionError
+from smime_agent.cms.ciphers import CbcDecryptor, DecryptionError
+from smime_agent.cms.content_encryption import content_decryptor, content_key_lengths
 from smime_agent.cms.envelope import open_envelope, read_envelope
 from smime_agent.cms.enveloped_data_builder import encrypt
 from smime_agent.cms.recipients import read_recipients
+from smime_agent.cms.signer_info import AlgorithmIdentifier
 from smime_agent.errors import InvalidMessageError
 from smime_agent.keys import ContentKey
 from smime_agent.source import Source
@@ -114,3 +117,16 @@ def test_a_tag_that_was_cut_off_is_refused(cipher: ContentEncryption) -> None:
         shorter = replace(envelope, mac=mac)
         with pytest.raises(DecryptionError):
             open_envelope(shorter, ContentKey(KEY), legacy=False)
+
+
+@pytest.mark.parametrize("version", [58, 120, 160])
+def test_a_key_of_rc2_is_not_told_by_the_time_that_it_takes(version: int) -> None:
+    """Of the lengths that an algorithm takes none is decrypted by a quicker way than the others: that was an oracle."""
+    parameters = der.sequence(der.integer(version), der.octet_string(bytes(8)))
+    algorithm = AlgorithmIdentifier("1.2.840.113549.3.2", parameters)
+    kinds = set()
+    for size in content_key_lengths(algorithm):
+        decryptor = content_decryptor(algorithm, bytes(size), legacy=True)
+        assert isinstance(decryptor, CbcDecryptor)
+        kinds.add(type(decryptor._context))
+    assert len(kinds) == 1

@@ -209,9 +209,8 @@ def refusals(decryptor: Decryptor, certificate: Certificate, cipher: ContentEncr
     """The answer to each; a wrong key of CBC passes for the right one once in 256 times, and is tried again then."""
     found: dict[str, object] = {}
     for name, encrypted_key in wrongly_encrypted_keys(certificate, cipher.key_size).items():
-        one = with_encrypted_key(certificate, cipher, encrypted_key)
-        while outcomes(decryptor, [one]):
-            one = with_encrypted_key(certificate, cipher, encrypted_key)
+        messages = (with_encrypted_key(certificate, cipher, encrypted_key) for _ in range(6))
+        one = next((one for one in messages if not outcomes(decryptor, [one])), b"")
         found[name] = refusal(decryptor, one)
     return found
 
