@@ -88,12 +88,18 @@ class People:
         *,
         number: int = 0,
         authority: Authority | None = None,
+        subject: str | None = None,
         **wanted: Any,  # noqa: ANN401 - any field of Wanted
     ) -> Correspondent:
         """Somebody with a certificate for encryption in a file, for name@example.org."""
         address = f"{name}@example.org"
         use = {"key_encipherment": True} if kind.startswith(("rsa", "weak")) else {"key_agreement": True}
-        said: dict[str, Any] = {"addresses": (address,), "name": name.title(), "digital_signature": False, **use}
+        said: dict[str, Any] = {
+            "addresses": (address,),
+            "name": subject or name.title(),
+            "digital_signature": False,
+            **use,
+        }
         private = key(kind, number)
         certificate = (authority or self.authority).issue(private.public_key(), Wanted(**{**said, **wanted}))
         path = self.folder / f"{name}.pem"
@@ -123,8 +129,9 @@ def person(issuing_ca: Authority, tmp_path: Path) -> People:
 
 
 @pytest.fixture
-def encrypt(command: Command, issuing_ca: Authority, tmp_path: Path) -> Encrypt:
-    """``encrypt``, believing the issuing CA."""
+def encrypt(command: Command, issuing_ca: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Encrypt:
+    """``encrypt``, believing the issuing CA, of somebody who has neither contacts nor a history."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     return Encrypt(command, issuing_ca, tmp_path)
 
 
