@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -10,20 +12,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from smime_agent.algorithms import KeyType, KeyUsage
 from smime_agent.certificates.contacts import Contacts
 from smime_agent.x509 import Certificate
-from tests.support.ca import Wanted
+from tests.support.ca import Authority, Wanted
 from tests.support.mails import MAIL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.ca import Authority
     from tests.support.command import Command
     from tests.support.program import Result
-    from tests.support.softhsm import SoftToken
+    from tests.support.softhsm import SoftHsm, SoftToken
 
-TRUSTED, USAGE = 0, 2
+TRUSTED, USAGE, REFUSED = 0, 2, 10
 
 
 @pytest.fixture
@@ -63,7 +65,8 @@ class Stranger:
         self.encryption = Certificate(encryption)
         (folder / "cert.pem").write_bytes(signing.public_bytes(Encoding.PEM))
         (folder / "other.pem").write_bytes(self.encryption.pem)
-        (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        for name, private in (("key.pem", key), ("other.key", other_key)):
+            (folder / name).write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
     def sign(self, *, sender: str = "alice@example.org") -> bytes:
         command = ["openssl", "cms", "-sign", "-signer", "cert.pem", "-inkey", "key.pem", "-certfile", "other.pem"]
@@ -71,6 +74,11 @@ class Stranger:
         return subprocess.run(
             [*command, *said], input=b"Hello, Bob.\n", cwd=self.folder, capture_output=True, check=True
         ).stdout
+
+    def decrypt(self, message: bytes) -> bytes:
+        """With the key for encryption alone."""
+        command = ["openssl", "cms", "-decrypt", "-inkey", "other.key", "-recip", "other.pem"]
+        return subprocess.run(command, input=message, cwd=self.folder, capture_output=True, check=True).stdout
 
 
 @pytest.fixture
@@ -153,3 +161,110 @@ def test_a_folder_that_cannot_be_written_is_a_warning(
 def test_nobody_is_remembered_as_of_another_time(command: Command, root: Path, stranger: Stranger) -> None:
     done = verify(command, root, "--remember", "--at", "2026-06-01T00:00:00Z", message=stranger.sign())
     assert (done.code, "--remember" in done.err) == (USAGE, True)
+
+
+# What it is for: an answer
+
+
+@pytest.fixture
+def other(issuing_ca: Authority, tmp_path: Path) -> Stranger:
+    """The same person with other keys."""
+    return Stranger(issuing_ca, tmp_path / "other")
+
+
+ANSWER = b"From: Bob <bob@example.org>\nTo: Alice <alice@example.org>\nContent-Type: text/plain\n\nHello, Alice.\n"
+
+
+def answer(command: Command, root: Path, *arguments: str, message: bytes = ANSWER) -> Result:
+    return command("encrypt", "--ca-file", root, "--revocation", "off", "--no-self", *arguments, stdin=message)
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_answer_is_encrypted_to_who_was_remembered(command: Command, root: Path, stranger: Stranger) -> None:
+    assert answer(command, root).code == REFUSED
+    verify(command, root, "--remember", message=stranger.sign())
+    done = answer(command, root)
+    assert (done.code, done.err) == (TRUSTED, "")
+    assert stranger.decrypt(done.out).endswith(b"Hello, Alice.\r\n")
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_answer_is_encrypted_with_what_the_mail_said(command: Command, root: Path, stranger: Stranger) -> None:
+    verify(command, root, "--remember", message=stranger.sign())
+    shown = answer(command, root, "--explain").out.decode()
+    assert shown.startswith(
+        "the message: AES-256-CBC, not authenticated\n  because     it is the strongest that all can"
+    )
+    assert "  known from  contacts\n" in shown
+    assert "  decrypts    they say that they can decrypt AES-256-CBC, AES-192-CBC," in shown
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_answer_is_refused_to_who_was_not_trusted(command: Command, root: Path, tmp_path: Path) -> None:
+    mallory = Stranger(Authority("Nobody knows me", rsa_key=False), tmp_path / "mallory")
+    verify(command, root, "--remember", message=mallory.sign())
+    assert answer(command, root).code == REFUSED
+
+
+@pytest.mark.usefixtures("folder")
+def test_who_was_remembered_is_judged_again_for_each_answer(command: Command, root: Path, stranger: Stranger) -> None:
+    verify(command, root, "--remember", message=stranger.sign())
+    root.write_bytes(Authority("Another CA", rsa_key=False).pem)
+    done = answer(command, root)
+    assert (done.code, "(unknown-issuer)" in done.err) == (REFUSED, True)
+
+
+def test_of_two_that_were_remembered_the_one_that_signed_last_is_taken(
+    command: Command, root: Path, stranger: Stranger, other: Stranger, folder: Path
+) -> None:
+    verify(command, root, "--remember", message=stranger.sign())
+    verify(command, root, "--remember", message=other.sign())
+    older = next(path for path in folder.iterdir() if stranger.encryption.fingerprint.hex()[:32] in path.name)
+    older.write_bytes(re.sub(rb"last signed: \d{4}", b"last signed: 2020", older.read_bytes()))
+    os.utime(folder)
+    shown = answer(command, root, "--explain").out.decode()
+    assert (f"{other.encryption.serial_number:x}" in shown, shown.count("\nfor ")) == (True, 1)
+    assert other.decrypt(answer(command, root).out).endswith(b"Hello, Alice.\r\n")
+
+
+def test_one_that_expired_stands_in_nobody_s_way(
+    command: Command, root: Path, stranger: Stranger, folder: Path, issuing_ca: Authority
+) -> None:
+    verify(command, root, "--remember", message=stranger.sign())
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    wanted = Wanted(digital_signature=False, key_agreement=True, not_before=-9, not_after=-1)
+    (folder / "a.pem").write_bytes(issuing_ca.issue(key, wanted).public_bytes(Encoding.PEM))
+    assert stranger.decrypt(answer(command, root).out).endswith(b"Hello, Alice.\r\n")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_named_certificate_comes_before_one_that_was_remembered(
+    command: Command, root: Path, stranger: Stranger, other: Stranger
+) -> None:
+    verify(command, root, "--remember", message=stranger.sign())
+    done = answer(command, root, "--to", "alice@example.org", "--cert", str(other.folder / "other.pem"))
+    assert other.decrypt(done.out).endswith(b"Hello, Alice.\r\n")
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_is_known_of_a_named_certificate_counts(command: Command, root: Path, stranger: Stranger) -> None:
+    verify(command, root, "--remember", message=stranger.sign())
+    shown = answer(command, root, "--cert", str(stranger.folder / "other.pem"), "--explain").out
+    assert shown.startswith(b"the message: AES-256-CBC")
+
+
+@pytest.mark.usefixtures("folder")
+def test_two_people_with_tokens_need_nothing_else(
+    command: Command, root: Path, softhsm: SoftHsm, issuing_ca: Authority
+) -> None:
+    """A signed mail of ours says which certificate to encrypt to; the answer is decrypted with its key."""
+    token = softhsm.new_token("both")
+    token.enrol(issuing_ca, KeyType.EC_P256)
+    wanted = Wanted(digital_signature=False, key_agreement=True)
+    token.enrol(issuing_ca, KeyType.EC_P256, wanted, KeyUsage.DECRYPT)
+    signed = command("sign", "--token", "both", "--pin-source", "env:PIN", stdin=MAIL)
+    assert verified(command, root, "--remember", message=signed.out)["verdict"] == "trusted"
+    done = answer(command, root)
+    assert done.code == TRUSTED, done.err
+    read = command("decrypt", "--token", "both", "--pin-source", "env:PIN", stdin=done.out)
+    assert read.out.endswith(b"Hello, Alice.\r\n")
