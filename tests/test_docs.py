@@ -19,10 +19,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 import smime_agent
 from smime_agent import errors
-from smime_agent.algorithms import KeyType
+from smime_agent.algorithms import KeyType, KeyUsage
 from smime_agent.cli.app import command as program
 from smime_agent.config import Config
 from smime_agent.tokens import module as modules
+from smime_agent.tokens.objects import read_objects
 from smime_agent.verdict import Code, Verdict
 from tests.support.ca import Wanted
 from tests.support.command import Command
@@ -33,6 +34,7 @@ from tests.support.softhsm import MODULE, PIN, SO_PIN
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from smime_agent.x509 import Certificate
     from tests.support.ca import Authority
     from tests.support.softhsm import SoftHsm, SoftToken
 
@@ -105,10 +107,23 @@ def office(softhsm: SoftHsm, issuing_ca: Authority) -> SoftToken:
     return token
 
 
+@pytest.fixture(scope="module")
+def bob(softhsm: SoftHsm, issuing_ca: Authority) -> Certificate:
+    """The certificate of a key to decrypt with on another token."""
+    token = softhsm.new_token("post room")
+    wanted = Wanted(("bob@example.org",), "Bob Example", digital_signature=False, key_agreement=True)
+    token.enrol(issuing_ca, KeyType.EC_P256, wanted, KeyUsage.DECRYPT)
+    with token.session() as session:
+        return read_objects(session).certificates[0].certificate
+
+
 @pytest.fixture
-def desk(office: SoftToken, issuing_ca: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(
+    office: SoftToken, bob: Certificate, issuing_ca: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A folder with what the examples read, to stand in; SoftHSM is the only module."""
     del office
+    (tmp_path / "bob.pem").write_bytes(bob.pem)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(modules, "default_paths", lambda: [MODULE])
     monkeypatch.setattr(getpass, "getpass", lambda _: PIN)
@@ -156,6 +171,19 @@ def test_the_fields_of_the_options_are_documented() -> None:
 def test_the_fields_of_the_options_to_verify_are_documented() -> None:
     documented = first_names(section("library.md", "Verifying"))
     assert documented[-7:] == [field.name for field in fields(smime_agent.VerifyOptions)]
+
+
+def test_the_fields_of_the_options_to_encrypt_are_documented() -> None:
+    documented = first_names(section("library.md", "Encrypting"))
+    addressing = [field.name for field in fields(smime_agent.Addressing)]
+    assert documented == [*addressing, *(field.name for field in fields(smime_agent.EncryptOptions))]
+
+
+def test_the_arguments_of_open_keys_are_documented() -> None:
+    shown = re.search(r"^open_keys\((.*)\)$", DOCUMENTS["library.md"], re.MULTILINE)
+    assert shown
+    names = re.findall(r"(\w+)=", shown[1])
+    assert names == list(inspect.signature(smime_agent.open_keys).parameters)
 
 
 def test_the_errors_of_the_library_have_their_exit_codes() -> None:

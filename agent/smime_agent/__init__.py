@@ -10,44 +10,76 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from smime_agent.algorithms import Digest, Padding
+    from smime_agent.algorithms import ContentEncryption, Digest, Padding
+    from smime_agent.api.decrypting import Decryption, Decryptor, open_keys
+    from smime_agent.api.encrypting import (
+        Addressing,
+        Certificates,
+        Encrypted,
+        EncryptOptions,
+        Encryptor,
+        read_certificates,
+    )
+    from smime_agent.api.remembering import Remembered, remember
     from smime_agent.api.signing import Format, OpenToken, Signed, SignOptions, open_token, sign, sign_all
     from smime_agent.api.verifying import Verifier, VerifyOptions
+    from smime_agent.certificates.contacts import Contacts
+    from smime_agent.cms.recipient_name import RecipientName
     from smime_agent.errors import (
         AmbiguousError,
         FileError,
         InvalidMessageError,
         NoKeyError,
+        NotEncryptedError,
         PinError,
         PinUnavailableError,
         PolicyError,
+        RecipientRefusedError,
         SmimeAgentError,
         TokenError,
         UsageError,
     )
     from smime_agent.keys import Pin, PinRequest, Prompter
+    from smime_agent.smime.negotiation import RsaPadding
+    from smime_agent.smime.recipients import Recipient, RecipientDirectory
     from smime_agent.smime.verification import Verification
     from smime_agent.trust.evidence import RevocationMode
     from smime_agent.verdict import Code, Reason, Verdict
     from smime_agent.x509 import Certificate, load_certificates
 
 _HOMES = {
-    "smime_agent.algorithms": ("Digest", "Padding"),
+    "smime_agent.algorithms": ("ContentEncryption", "Digest", "Padding"),
+    "smime_agent.api.decrypting": ("Decryption", "Decryptor", "open_keys"),
+    "smime_agent.api.encrypting": (
+        "Addressing",
+        "Certificates",
+        "EncryptOptions",
+        "Encrypted",
+        "Encryptor",
+        "read_certificates",
+    ),
+    "smime_agent.api.remembering": ("Remembered", "remember"),
     "smime_agent.api.signing": ("Format", "OpenToken", "SignOptions", "Signed", "open_token", "sign", "sign_all"),
     "smime_agent.api.verifying": ("Verifier", "VerifyOptions"),
+    "smime_agent.certificates.contacts": ("Contacts",),
+    "smime_agent.cms.recipient_name": ("RecipientName",),
     "smime_agent.errors": (
         "AmbiguousError",
         "FileError",
         "InvalidMessageError",
         "NoKeyError",
+        "NotEncryptedError",
         "PinError",
         "PinUnavailableError",
         "PolicyError",
+        "RecipientRefusedError",
         "SmimeAgentError",
         "TokenError",
         "UsageError",
     ),
     "smime_agent.keys": ("Pin", "PinRequest", "Prompter"),
+    "smime_agent.smime.negotiation": ("RsaPadding",),
+    "smime_agent.smime.recipients": ("Recipient", "RecipientDirectory"),
     "smime_agent.smime.verification": ("Verification",),
     "smime_agent.trust.evidence": ("RevocationMode",),
     "smime_agent.verdict": ("Code", "Reason", "Verdict"),
@@ -55,14 +87,24 @@ _HOMES = {
 }
 
 __all__ = [
+    "Addressing",
     "AmbiguousError",
     "Certificate",
+    "Certificates",
     "Code",
+    "Contacts",
+    "ContentEncryption",
+    "Decryption",
+    "Decryptor",
     "Digest",
+    "EncryptOptions",
+    "Encrypted",
+    "Encryptor",
     "FileError",
     "Format",
     "InvalidMessageError",
     "NoKeyError",
+    "NotEncryptedError",
     "OpenToken",
     "Padding",
     "Pin",
@@ -72,7 +114,13 @@ __all__ = [
     "PolicyError",
     "Prompter",
     "Reason",
+    "Recipient",
+    "RecipientDirectory",
+    "RecipientName",
+    "RecipientRefusedError",
+    "Remembered",
     "RevocationMode",
+    "RsaPadding",
     "SignOptions",
     "Signed",
     "SmimeAgentError",
@@ -83,7 +131,10 @@ __all__ = [
     "Verifier",
     "VerifyOptions",
     "load_certificates",
+    "open_keys",
     "open_token",
+    "read_certificates",
+    "remember",
     "sign",
     "sign_all",
 ]

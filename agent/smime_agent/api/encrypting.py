@@ -27,7 +27,7 @@ from smime_agent.trust.evidence import RevocationMode
 from smime_agent.x509 import InvalidCertificateError, load_certificates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from smime_agent.algorithms import ContentEncryption
@@ -77,6 +77,11 @@ class Certificates:
 
     recipients: tuple[Given, ...] = ()
     others: tuple[Certificate, ...] = ()
+
+    @classmethod
+    def of(cls, certificates: Iterable[Certificate]) -> Certificates:
+        """Those of recipients that are at hand; :func:`read_certificates` reads files."""
+        return cls(tuple(Given(certificate, "the program") for certificate in certificates))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +237,14 @@ class Encryptor:
             return tuple(self._file(content, message, plan.notes) for message in plan.messages())
         name = self._options.recipient_name
         if self._options.sign is None:
-            entity, notes = road.Plaintext.of_entity(prepared.entity), (*plan.notes, *prepared.entity.notes)
+            entity = prepared.entity.enclosed()
+            plaintext, notes = road.Plaintext.of_entity(entity), (*plan.notes, *entity.notes)
         else:
-            entity, plan = self._signed(prepared, plan, token, self._options.sign)
+            plaintext, plan = self._signed(prepared, plan, token, self._options.sign)
             notes = plan.notes
         return tuple(
             Encrypted(
-                road.encrypt(prepared, entity, message.negotiated, randomness=os.urandom, name=name),
+                road.encrypt(prepared, plaintext, message.negotiated, randomness=os.urandom, name=name),
                 message,
                 (*notes, *message.negotiated.warnings),
             )
