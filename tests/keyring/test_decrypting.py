@@ -578,3 +578,44 @@ def test_everything_seen_is_recorded(
     ring(alice_token, bob_token, history=history).opened(message_for(bob))
     assert {entry.certificate for entry in history.entries()} == {alice, bob}
     assert {entry.last_seen for entry in history.entries()} == {TODAY}
+
+
+def test_beside_a_token_that_cannot_be_logged_in_to_the_other_is_looked_at(
+    new_token: NewToken, issuing_ca: Authority, softhsm: SoftHsm
+) -> None:
+    token, blank = new_token("hidden"), softhsm.new_token("beside the hidden one", user_pin=False)
+    certificate = enrolled(token, issuing_ca)
+    hide(token, certificate)
+    assert len(ring(blank, token).opened(message_for(certificate))) == 1
+
+
+def test_a_token_that_may_hide_the_key_is_named(
+    new_token: NewToken, issuing_ca: Authority, alice_token: SoftToken, tmp_path: Path
+) -> None:
+    token = new_token("hidden")
+    certificate = enrolled(token, issuing_ca)
+    history = History(history_path(tmp_path))
+    assert ring(token, history=history).opened(message_for(certificate))
+    close_rings()
+    hide(token, certificate)
+    with pytest.raises(NoKeyError) as caught:
+        ring(token, alice_token, history=history).opened(message_for(certificate))
+    assert caught.value.details[0].endswith(
+        f"on token '{token.label}' (serial {_serial(token)}) on 2026-05-17, which is plugged in"
+    )
+    assert caught.value.hint == f"token '{token.label}' may show more after a login: name it with --token"
+
+
+def test_a_key_that_was_not_wanted_is_not_said_to_be_gone(
+    alice_token: SoftToken, alice: Certificate, tmp_path: Path
+) -> None:
+    history = History(history_path(tmp_path))
+    assert ring(alice_token, history=history).opened(message_for(alice))
+    with pytest.raises(NoKeyError, match="there is no key 'nobody'") as caught:
+        ring(alice_token, key="nobody", history=history).opened(message_for(alice))
+    assert caught.value.details[0].endswith(", which is plugged in")
+
+
+def _serial(token: SoftToken) -> str:
+    with token.session() as session:
+        return session.token.info.serial

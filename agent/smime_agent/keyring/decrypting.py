@@ -106,7 +106,7 @@ class DecryptionKeyring:
         return NoKeyError(unmatched.sentence, hint=hint, details=details)
 
     def _unmatched(self, present: Sequence[TokenInfo] = ()) -> Unmatched:
-        return Unmatched(self._from_elsewhere(), self._remembered(), present)
+        return Unmatched(self._from_elsewhere(), self._remembered(), present, self._pool.opened())
 
     def _from_elsewhere(self) -> KnownCertificates:
         """Certificates that are not on a token that is plugged in, or may not be."""

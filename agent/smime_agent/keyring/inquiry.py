@@ -72,7 +72,7 @@ class Inquiry:
             yield from self._by_names(self._pool.opened())
             self._look_around()
             yield from self._by_names(self._pool.opened())
-            if not self._tried and (self._search.token is not None or len(self.present) == 1):
+            if not self._tried:
                 self._look_deeper()
             if self._has_logged_in:  # there may be more to be seen now
                 yield from self._by_names(self._pool.opened())
@@ -118,7 +118,12 @@ class Inquiry:
 
     def _look_deeper(self) -> None:
         """Log in to see what is hidden before: somebody expects the PIN of these tokens to be asked for."""
-        for opened in self._pool.opened():
+        expected = self._pool.opened()
+        if self._search.token is None and len(self.present) > 1:  # NSS shows a token without a PIN beside the real one
+            expected = [opened for opened in expected if opened.info.pin_initialized]
+            if sum(token.pin_initialized for token in self.present) > 1:
+                return
+        for opened in expected:
             if self._wish is None:
                 misses = opened.may_hide
             else:
@@ -129,7 +134,8 @@ class Inquiry:
     def _match(self, opened: OpenedToken, candidate: Candidate) -> Iterator[Match]:
         """The pair, after a login if that is needed; nothing if it is no pair, or was one before."""
         key = candidate.key_among(opened.objects)
-        if key is not None and not self._is_wanted(opened, key):
+        has_its_name = opened.is_logged_in or (key is not None and key.label)  # NSS hides the labels before a login
+        if key is not None and has_its_name and not self._is_wanted(opened, key):
             return
         if not self._login(opened):
             return

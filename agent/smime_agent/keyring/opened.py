@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from smime_agent.keys import Pin, PinRequest, Prompter
     from smime_agent.tokens.objects import TokenKey
     from smime_agent.tokens.token import Token, TokenInfo
+    from smime_agent.x509 import Certificate
 
 _PURPOSE = "to decrypt"
 
@@ -70,6 +71,13 @@ class OpenedToken:
         if not (self.objects.keys or self.objects.certificates):
             return True
         return any(not self.objects.certificates_of(key) for key in self.objects.keys)
+
+    def has_lost(self, certificate: Certificate) -> bool:
+        """The key of a certificate is not on it; a key that may be hidden is not lost."""
+        if self.objects.key_of(certificate) is not None or self.may_hide:
+            return False
+        there = any(found.certificate == certificate for found in self.objects.certificates)
+        return self.is_logged_in or not there
 
     def look(self) -> None:
         """See what there is now.

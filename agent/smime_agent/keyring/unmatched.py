@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from smime_agent.cms.recipients import OtherRecipient
     from smime_agent.keyring.matching import KnownCertificates
+    from smime_agent.keyring.opened import OpenedToken
     from smime_agent.keyring.sightings import Sighting
     from smime_agent.tokens.token import TokenInfo
     from smime_agent.x509 import Certificate
@@ -25,10 +26,20 @@ _LIST_HINT: Final = "'smime-agent key list --history' shows the keys that were e
 class Unmatched:
     """What can be said about the recipients of a message that is not for a key at hand."""
 
-    def __init__(self, known: KnownCertificates, sightings: Sequence[Sighting], present: Sequence[TokenInfo]) -> None:
-        """``known`` holds the certificates of ``sightings`` too; ``present`` are the tokens that were looked at."""
+    def __init__(
+        self,
+        known: KnownCertificates,
+        sightings: Sequence[Sighting],
+        present: Sequence[TokenInfo],
+        opened: Sequence[OpenedToken] = (),
+    ) -> None:
+        """``known`` holds the certificates of ``sightings`` too.
+
+        ``present`` are the tokens that are plugged in, ``opened`` those of them that can be looked at.
+        """
         self._known = known
         self._present = present
+        self._opened = opened
         self._sightings: dict[bytes, Sighting] = {}
         for one in sorted(sightings, key=lambda sighting: (sighting.has_key, sighting.last_seen)):
             self._sightings[one.encoded] = one  # the latest that had the key
@@ -74,6 +85,9 @@ class Unmatched:
                 for _, sighting in self._certificates(recipient):
                     if sighting is not None and not self._is_present(sighting):
                         return f"plug in {sighting.token_name}"
+        hiding = [opened for opened in self._opened if opened.may_hide]
+        if hiding and len(self._present) > 1:
+            return f"{hiding[0].info.name} may show more after a login: name it with --token"
         return _LIST_HINT
 
     def _line(self, recipient: KeyRecipient) -> tuple[int, str]:
@@ -91,7 +105,10 @@ class Unmatched:
         seen = f"its key was last seen on {sighting.token_name} on {sighting.last_seen:%Y-%m-%d}"
         if not sighting.has_key:
             seen = f"it was last seen, without its key, on {sighting.token_name} on {sighting.last_seen:%Y-%m-%d}"
-        return seen + (", which has it no longer" if self._is_present(sighting) else ", which is not plugged in")
+        if not self._is_present(sighting):
+            return f"{seen}, which is not plugged in"
+        has_lost = any(one.has_lost(sighting.certificate) for one in self._opened if sighting.was_on(one.info))
+        return f"{seen}, which has it no longer" if has_lost else f"{seen}, which is plugged in"
 
     def _is_present(self, sighting: Sighting) -> bool:
         return any(sighting.was_on(token) for token in self._present)
