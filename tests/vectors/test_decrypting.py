@@ -147,11 +147,11 @@ def test_encrypted_data_without_recipients_is_for_no_key_of_ours(owners: Owners,
 
 
 def client_rows() -> list[Any]:
-    """What is encrypted as the mail client sees it; nothing where there are no vectors."""
+    """What is encrypted, though the mail client does not see it all; nothing where there are no vectors."""
     path = VECTORS / "thunderbird" / "expected.json"
     if not path.is_file():
         return []
-    return [pytest.param(row, id=row["file"]) for row in json.loads(path.read_text()) if row["encrypted"]]
+    return [pytest.param(row, id=row["file"]) for row in json.loads(path.read_text()) if ".env." in row["file"]]
 
 
 def client_mail(owners: Owners, name: str) -> Opened:
@@ -183,7 +183,7 @@ def test_the_verdict_on_what_was_signed_inside_is_that_of_the_client(owners: Own
     if found.layers[0] is ENCRYPTED:
         assert (SIGNED in found.layers, found.verdict is Verdict.TRUSTED) == (row["signed"], row["good"])
     else:
-        assert (row["signed"], row["nested"]) == (False, True)
+        assert row["nested"]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +192,7 @@ def test_the_verdict_on_what_was_signed_inside_is_that_of_the_client(owners: Own
         ("alice.env.sig.SHA256.opaque.eml", (Verdict.TRUSTED, set(), 0)),
         ("alice.env.sig.SHA1.opaque.eml", (Verdict.UNTRUSTED, {"weak-digest"}, 5)),
         ("alice.env.dsig.SHA256.multipart.eml", (Verdict.INVALID, {"digest-mismatch"}, 6)),
+        ("alice.env.sig.SHA256.opaque.dave.sig.SHA256.opaque.eml", (Verdict.TRUSTED, set(), 0)),
     ],
 )
 def test_a_signature_around_the_encryption_is_judged(
