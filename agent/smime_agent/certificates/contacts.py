@@ -64,6 +64,18 @@ class Contact:
     seen: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Scanned:
+    """A file, and its certificates in small letters: what is in none of them need not be looked for in each."""
+
+    file: ContactFile
+    lowered: bytes
+
+    @classmethod
+    def of(cls, file: ContactFile) -> _Scanned:
+        return cls(file, b"".join(file.certificates).lower())
+
+
 class Contacts:
     """The folder of contacts; a :class:`~smime_agent.smime.recipients.RecipientDirectory`.
 
@@ -74,7 +86,8 @@ class Contacts:
         """Nothing is read yet. ``at`` is the time as of which certificates are current, each time now if left out."""
         self._folder = folder
         self._at = at
-        self._files: dict[str, ContactFile] = {}
+        self._files: dict[str, _Scanned] = {}
+        self._cas: tuple[bytes, ...] = ()
         self._state: object = None
 
     def find(self, address: str) -> Sequence[Recipient]:
@@ -89,31 +102,28 @@ class Contacts:
         """The same, with where it is known from."""
         part = mark_of(address)
         found: dict[Certificate, Contact] = {}
-        for name, file in self._scanned().items():
-            for encoded in file.certificates:
+        for name, scanned in self._scanned().items():
+            if part not in scanned.lowered:
+                continue
+            for encoded in scanned.file.certificates:
                 if len(found) < MAX_FOUND and part in encoded.lower():
-                    self._add(found, name, file, encoded, address)
+                    self._add(found, name, scanned.file, encoded, address)
         return sorted(found.values(), key=self._rank, reverse=True)
 
     def everybody(self) -> Iterator[Contact]:
         """Every certificate that is somebody's, in the order of the files' names."""
-        for name, file in sorted(self._scanned().items()):
+        for name, scanned in sorted(self._scanned().items()):
             found: dict[Certificate, Contact] = {}
-            for encoded in file.certificates:
-                self._add(found, name, file, encoded, None)
+            for encoded in scanned.file.certificates:
+                self._add(found, name, scanned.file, encoded, None)
             yield from found.values()
 
     def pool(self, address: str) -> tuple[bytes, ...]:
         """Certificates in DER that a path of one that was found may need: all of its files, and CAs of the others."""
         part = mark_of(address)
-        near: list[bytes] = []
-        far: list[bytes] = []
-        for file in self._scanned().values():
-            if any(part in encoded.lower() for encoded in file.certificates):
-                near += file.certificates
-            else:
-                far += (encoded for encoded in file.certificates if _CA.search(encoded))
-        return tuple(dict.fromkeys((*near, *far)))[:MAX_POOL]
+        scanned = self._scanned().values()
+        near = (encoded for one in scanned if part in one.lowered for encoded in one.file.certificates)
+        return tuple(dict.fromkeys((*near, *self._cas)))[:MAX_POOL]
 
     def remember(
         self,
@@ -176,16 +186,21 @@ class Contacts:
         since = contact.seen or certificate.not_before
         return current, certificate.permits_encryption, since, certificate.fingerprint
 
-    def _scanned(self) -> dict[str, ContactFile]:
+    def _scanned(self) -> dict[str, _Scanned]:
         """The files of the folder, read again if it was changed."""
         try:
             state: object = self._folder.stat().st_mtime_ns
             if state != self._state:
-                self._files = dict(self._all())
+                self._take({name: _Scanned.of(file) for name, file in self._all()})
                 self._state = state
         except OSError:
-            self._files, self._state = {}, None
+            self._take({})
+            self._state = None
         return self._files
+
+    def _take(self, files: dict[str, _Scanned]) -> None:
+        cas = (encoded for one in files.values() for encoded in one.file.certificates if _CA.search(encoded))
+        self._files, self._cas = files, tuple(dict.fromkeys(cas))[:MAX_POOL]
 
     def _all(self) -> Iterator[tuple[str, ContactFile]]:
         with os.scandir(self._folder) as entries:
@@ -213,7 +228,7 @@ class Contacts:
         write_file(self._folder / name, [data])
         self._state = None
         if current:  # what was read is still right but for this one file
-            self._files[name] = read_contact_file(data)
+            self._take(self._files | {name: _Scanned.of(read_contact_file(data))})
             with suppress(OSError):
                 self._state = self._folder.stat().st_mtime_ns
 
