@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.support.command import Command
 
 COMMANDS = [
-    [], ["sign"], ["token"], ["token", "list"], ["token", "info"], ["token", "init"], ["token", "pin"], ["key"],
+    [], ["sign"], ["verify"], ["encrypt"], ["decrypt"], ["inspect"], ["token"], ["token", "list"], ["token", "info"], ["token", "init"], ["token", "pin"], ["key"],
     ["key", "list"], ["key", "generate"], ["cert"], ["cert", "list"], ["cert", "show"], ["cert", "request"],
     ["cert", "import"], ["cert", "export"], ["doctor"], ["demo"],
 ]  # fmt: skip
@@ -61,6 +61,12 @@ def test_the_version() -> None:
         (["sign", "--output-dir"], "--output-dir"),
         (["sign", "-o", "a", "--output-dir", "b"], "exclude each other"),
         (["sign", "a", "b"], "2 messages need --output-dir"),
+        (["encrypt", "--cipher", "des3"], "'des3'"),
+        (["encrypt", "--padding", "pss"], "'pss'"),
+        (["encrypt", "-o", "a", "--output-dir", "b"], "exclude each other"),
+        (["encrypt", "a", "b"], "2 messages need --output-dir"),
+        (["encrypt", "--to", "bob", "nowhere.eml"], "nowhere.eml"),
+        (["encrypt", "--cert", "nowhere.pem"], "cannot read the certificate nowhere.pem"),
         (["key", "generate", "--type", "dsa"], "'dsa'"),
         (["key", "generate", "--type", "ed25519", "--usage", "both"], "can only be used with --usage sign"),
         (["key", "generate", "--id", "xyz"], "'xyz' is not a hexadecimal id"),
@@ -107,11 +113,13 @@ def test_bash_accepts_its_completion_script(command: Command) -> None:
     ("words", "expected"),
     [
         ("smime-agent s", {"sign"}),
-        ("smime-agent ", {"sign", "verify", "inspect", "token", "key", "cert", "doctor", "demo"}),
+        ("smime-agent ", {"sign", "verify", "encrypt", "decrypt", "inspect", "token", "key", "cert", "doctor", "demo"}),
         ("smime-agent verify --revocation ", {"off", "prefer", "require"}),
         ("smime-agent token ", {"list", "info", "init", "pin"}),
         ("smime-agent cert e", {"export"}),
         ("smime-agent sign --op", {"--opaque"}),
+        ("smime-agent encrypt --cipher chacha", {"chacha20-poly1305"}),
+        ("smime-agent encrypt --ex", {"--explain"}),
         ("smime-agent sign --format ", {"smime", "der", "pem"}),
         ("smime-agent key generate --type ec", {"ec:p256", "ec:p384", "ec:p521"}),
     ],
