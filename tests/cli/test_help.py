@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tests.support.command import Command
 
 COMMANDS = [
-    [], ["sign"], ["verify"], ["encrypt"], ["decrypt"], ["inspect"], ["token"], ["token", "list"], ["token", "info"], ["token", "init"], ["token", "pin"], ["key"],
+    [], ["sign"], ["verify"], ["encrypt"], ["decrypt"], ["inspect"],
+    ["token"], ["token", "list"], ["token", "info"], ["token", "init"], ["token", "pin"], ["key"],
     ["key", "list"], ["key", "generate"], ["cert"], ["cert", "list"], ["cert", "show"], ["cert", "request"],
     ["cert", "import"], ["cert", "export"], ["doctor"], ["demo"],
 ]  # fmt: skip
