@@ -236,8 +236,17 @@ class Gpgsm(Program):
         self.run("gpgsm", "--import", self.file("chain.pem", b"".join(one.pem for one in self.authorities)))
         for person in self.people.values():
             if isinstance(person.key, rsa.RSAPrivateKey):
-                path = self.file(f"{person.name}.p12", person.pkcs12)
-                self.run("gpgsm", *self._loopback, "--import", path, given=_PASSPHRASE)
+                self._import(person)
+
+    def _import(self, person: Person, tries: int = 5) -> None:
+        """Its reader of PKCS #12 cannot do with one salt in fifty: then another is drawn."""
+        path = self.file(f"{person.name}.p12", person.pkcs12)
+        try:
+            self.run("gpgsm", *self._loopback, "--import", path, given=_PASSPHRASE)
+        except Failed:
+            if tries == 1:
+                raise
+            self._import(person, tries - 1)
 
     def encrypt(self, content: bytes, *recipients: Person, cipher: str = "aes-128-cbc") -> bytes:
         """With a cipher in CBC mode."""
