@@ -80,6 +80,8 @@ def decryption_card(decryption: Decryption, file: str | None = None) -> Iterator
     signature = decryption.signature
     if signature is None:
         yield from folded("signature", "none: who wrote this cannot be known")
+        for reason in decryption.reasons:
+            yield from folded("but", f"{reason.text} ({reason.code.value})")
         for note in decryption.verification.notes:
             yield from folded("note", f"{note.text} ({note.code.value})")
         return

@@ -42,7 +42,7 @@ def decryption_as_json(decryption: Decryption, file: str | None) -> dict[str, An
         "layers": [_layer(layer) for layer in verification.layers],
         "recipient": _recipient(encryptions[0]) if encryptions else None,
         "signature": None if signature is None else as_json(signature, file),
-        "reasons": [],
+        "reasons": _reasons(decryption.reasons),
         "notes": _reasons(verification.notes),
     }
 

@@ -69,16 +69,21 @@ class CompressedData:
         fields.finish()
         return cls(version, algorithm, content_type, content, source.size - end)
 
-    def expanded(self) -> Source:
-        """The content as a source, for the caller to close: at most 100 MiB or a hundred times what it was, and 4 GiB.
+    @property
+    def most(self) -> int:
+        """How far it may expand, in octets: to 100 MiB or a hundred times what it is, and to 4 GiB at most."""
+        size = self.content.size if self.content is not None else 0
+        return min(max(EXPANDED_FREELY, MAX_RATIO * size), MAX_EXPANDED)
+
+    def expanded(self, most: int = MAX_EXPANDED) -> Source:
+        """The content as a source, for the caller to close: at most ``most`` octets, and no more than it may expand.
 
         Raises:
             UntrustworthyError: there is none, it is damaged or cut off, it is more than that, or the algorithm is not
                 zlib, the only one there is.
             FileError: it cannot be read, or there is no room for it.
         """
-        size = self.content.size if self.content is not None else 0
-        return Source.from_blocks(self.decompressed(min(max(EXPANDED_FREELY, MAX_RATIO * size), MAX_EXPANDED)))
+        return Source.from_blocks(self.decompressed(min(most, self.most)))
 
     def decompressed(self, most: int) -> Iterator[bytes]:
         """The content, in blocks of at most 256 KiB.

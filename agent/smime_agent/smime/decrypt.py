@@ -11,7 +11,7 @@ from smime_agent.errors import NotEncryptedError, UsageError
 from smime_agent.mime import Form, LayerKind
 from smime_agent.smime.layers import OpenedMessage, number_of
 from smime_agent.smime.verify import judged
-from smime_agent.verdict import UntrustworthyError, Verdict
+from smime_agent.verdict import Code, UntrustworthyError, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from smime_agent.smime.signers import SignerCheck
     from smime_agent.smime.verification import Encryption, Verification
     from smime_agent.source import Source
+    from smime_agent.verdict import Reason
 
 _ENCRYPTED = frozenset({oids.ID_ENVELOPED_DATA, oids.ID_AUTH_ENVELOPED_DATA})
 
@@ -31,12 +32,14 @@ class Decryption:
     """What came out of a message.
 
     ``content`` gives exactly what had been encrypted, signatures in it included. ``is_partial``: it was only a part of
-    a mail. ``verification`` says what there is to be said about signatures, on whichever layer.
+    a mail. ``verification`` says what there is to be said about signatures, on whichever layer; ``must_be_signed``:
+    somebody was named who should have signed.
     """
 
     content: Callable[[], Iterator[bytes]]
     verification: Verification
     is_partial: bool = False
+    must_be_signed: bool = False
 
     @property
     def encryptions(self) -> tuple[Encryption, ...]:
@@ -50,13 +53,24 @@ class Decryption:
 
     @property
     def signature(self) -> Verification | None:
-        """The verification, if there is a signature."""
-        return None if self.verification.outermost_signed is None else self.verification
+        """The verification, if there is a signature or has to be one."""
+        is_signed = self.verification.outermost_signed is not None
+        return self.verification if is_signed or self.must_be_signed else None
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """What is not in order where there is no signature, whose verification would say it."""
+        if self.signature is not None:
+            return ()
+        return tuple(reason for reason in self.verification.reasons if reason.code is not Code.NOT_SIGNED)
 
     @property
     def exit_code(self) -> int:
-        """0, or what the signature is worth if there is one."""
-        return Verdict.TRUSTED.exit_code if self.signature is None else self.signature.verdict.exit_code
+        """0, or what the signature is worth if there is one; 6 where the layers are not in order."""
+        verdict = self.verification.verdict
+        if self.signature is None and verdict is not Verdict.INVALID:
+            verdict = Verdict.TRUSTED
+        return verdict.exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +98,10 @@ class DecryptRoad:
         """
         opened = OpenedMessage(self.check, resources, self.opener)
         claims = self._open(opened, source, resources)
+        must = expected_sender is not None
         if part is None and opened.plaintext is not None:
-            return Decryption(opened.plaintext.chunks, judged(opened, claims, expected_sender))
+            found = judged(opened, claims, expected_sender)
+            return Decryption(opened.plaintext.chunks, found, must_be_signed=must)
         parts = _encrypted_parts(opened, resources)
         if part is None:
             raise _not_encrypted(parts)
@@ -96,7 +112,8 @@ class DecryptRoad:
         self._taken_off(alone, lambda: alone.envelope(parts[part], None))
         if alone.plaintext is None:
             raise _not_encrypted({})
-        return Decryption(alone.plaintext.chunks, judged(alone, None, expected_sender), is_partial=True)
+        found = judged(alone, None, expected_sender)
+        return Decryption(alone.plaintext.chunks, found, is_partial=True, must_be_signed=must)
 
     def _open(self, opened: OpenedMessage, source: Source, resources: ExitStack) -> Claims | None:
         """Take off all layers; who the mail says it is from is returned."""

@@ -42,7 +42,8 @@ _Octets = Callable[[], Iterator[bytes]]
 class OpenedMessage:
     """The layers of one message, as they are taken off.
 
-    ``payload`` is what a person reads, where that is a MIME entity inside layers; ``plaintext`` is what was in the
+    ``payload`` is what a person reads, where that is a MIME entity inside layers, and the last of ``entities``, which
+    are all that stand inside a layer; ``plaintext`` is what was in the
     innermost layer that was decrypted, and in compression directly inside it; ``errant`` are layers that protect only
     a part. Without an ``opener``, encrypted layers stay closed.
     """
@@ -51,10 +52,12 @@ class OpenedMessage:
         self._check = check
         self._resources = resources
         self._opener = opener
+        self._expansion: int | None = None  # octets that may still come out of compression
         self.layers: list[Layer] = []
         self.reasons: list[Reason] = []
         self.notes: list[Reason] = []
         self.payload: Part | None = None
+        self.entities: list[Part] = []
         self.plaintext: Source | None = None
         self.errant: list[Node] = []
 
@@ -63,7 +66,12 @@ class OpenedMessage:
         if beside is not None:  # else an old mail of somebody would pass for a signature over any file
             raise UntrustworthyError(Code.UNEXPECTED_CONTENT, "the mail has a content, and another was given")
         part: Part | None = mail
-        while part is not None and (kind := mime.layer_of(part)) is not None:
+        while part is not None:
+            if self.layers:
+                self.entities.append(part)
+            kind = mime.layer_of(part)
+            if kind is None:
+                break
             part = self._inside(part, kind)
         if part is not None:
             self.payload = part if self.layers else None
@@ -105,6 +113,8 @@ class OpenedMessage:
         ``lenient``: nobody said that it is one.
         """
         while self._opener is not None and mime.recognise(content) is Form.DER:
+            if not _is_content_info(content):  # a certificate, or any other file
+                return None
             self._one_more()
             inside = self._cms(content, _BARE)
             if inside is None:
@@ -187,11 +197,19 @@ class OpenedMessage:
     def _compressed(self, source: Source, form: str, *, trailing: bool) -> Source:
         """CompressedData (RFC 3274): whoever sees it can undo it."""
         compressed = CompressedData.read(source)
-        content = self._resources.enter_context(compressed.expanded())
+        content = self._resources.enter_context(self._expanded(compressed))
         if self.layers and self.layers[-1].content is not None and self.layers[-1].type is not LayerType.SIGNED:
             self.plaintext = content if self.plaintext is not None else None
         reasons = tuple(_trailing(trailing=trailing or compressed.trailing > 0))
         self.layers.append(Layer(LayerType.COMPRESSED, form, (), reasons, (), content.chunks))
+        return content
+
+    def _expanded(self, compressed: CompressedData) -> Source:
+        """The content; all compression of one message expands no further than the outermost may alone."""
+        if self._expansion is None:
+            self._expansion = compressed.most
+        content = compressed.expanded(self._expansion)
+        self._expansion -= content.size
         return content
 
     def _content(self, signed_data: cms.SignedData, beside: Source | None) -> tuple[Source | None, tuple[_Octets, ...]]:
@@ -246,6 +264,14 @@ class OpenedMessage:
             else:
                 text = f"only part {where} is signed or encrypted, and who wrote the rest is unknown"
                 self.reasons.append(Reason(Code.PARTIAL, text))
+
+
+def _is_content_info(source: Source) -> bool:
+    try:
+        cms.content_type(source)
+    except UntrustworthyError:
+        return False
+    return True
 
 
 def number_of(node: Node) -> str:

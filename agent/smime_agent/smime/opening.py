@@ -10,13 +10,16 @@ from smime_agent.accepted import RSA_ENCRYPTION_OID
 from smime_agent.cms.ciphers import DecryptionError
 from smime_agent.cms.envelope import open_envelope, read_envelope
 from smime_agent.cms.recipients import read_recipients
+from smime_agent.errors import PolicyError
 from smime_agent.names import name_of
 from smime_agent.smime.verification import Encryption
+from smime_agent.verdict import UntrustworthyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smime_agent.cms.recipients import KeyRecipient, Recipients
+    from smime_agent.errors import SmimeAgentError
     from smime_agent.keys import Decrypter
     from smime_agent.source import Source
     from smime_agent.x509 import Certificate
@@ -89,13 +92,16 @@ class Opener:
         envelope = read_envelope(source)
         envelope.check_algorithm(legacy=self._legacy)  # before anybody is asked for a PIN or a touch
         recipients = read_recipients(envelope.recipient_infos, envelope.algorithm)
-        failure = DecryptionError()
+        failure: SmimeAgentError | None = None
         for match in islice(self._keys.pairs(recipients), MAXIMUM_TRIES):
             try:
                 key = match.decrypter.unwrap(match.recipient.wrapped, legacy=self._legacy)
                 content = open_envelope(envelope, key, legacy=self._legacy)
             except DecryptionError as error:
                 failure = error
+                continue
+            except (UntrustworthyError, PolicyError) as error:  # what is wrong with one is no obstacle to the others
+                failure = failure or error
                 continue
             encryption = Encryption(
                 name_of(envelope.algorithm.oid),
@@ -106,7 +112,7 @@ class Opener:
                 match.decrypter.name,
             )
             return OpenedEnvelope(content, envelope.content_type, encryption, envelope.trailing > 0)
-        raise failure
+        raise failure or DecryptionError()
 
 
 def _key_algorithm(recipient: KeyRecipient) -> str:

@@ -14,7 +14,7 @@ from smime_agent.trust.identity import check_date, check_expected, check_identit
 from smime_agent.verdict import Code, Reason, UntrustworthyError, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import ExitStack
 
     from smime_agent.mime import Claims, Part
@@ -66,11 +66,11 @@ def judged(opened: OpenedMessage, claims: Claims | None, expected: str | None) -
     if signed:
         reasons += _identity(signed[0], claims, expected)
         notes += _other_signers(signed, claims, expected)
-        reasons += _protected_sender(opened.payload, signed[0])
+        reasons += _protected_sender(opened.entities, signed[0])
         if claims is None and expected is None:
             notes.append(Reason(Code.NO_SENDER, "nobody says who sent it, so the signer was compared with nobody"))
     elif claims is not None:
-        notes += _sender_inside(opened.payload, claims)
+        notes += _sender_inside(opened.entities, claims)
     senders = () if claims is None else tuple(mailbox.address or mailbox.raw for mailbox in claims.senders)
     return Verification(tuple(dict.fromkeys(reasons)), tuple(dict.fromkeys(notes)), senders, tuple(layers))
 
@@ -101,32 +101,35 @@ def _identity(outermost: Layer, claims: Claims | None, expected: str | None) -> 
         yield from check_expected(expected, certificates)
 
 
-def _protected_sender(payload: Part | None, outermost: Layer) -> Iterator[Reason]:
-    """RFC 9788: a program that knows header protection shows the From inside, which must be the signer's too."""
+def _protected_sender(entities: Iterable[Part], outermost: Layer) -> Iterator[Reason]:
+    """RFC 9788: a program that knows header protection shows the From inside, which must be the signer's too.
+
+    So must that of a whole mail that was encrypted, signature and all: it is what is given out.
+    """
     certificates = [signer.certificate for signer in outermost.signers if signer.certificate is not None]
-    if payload is None or not certificates:
+    if not certificates:
         return
-    inside = _claims_inside(payload)
-    if inside.from_fields:
-        yield from check_identity(inside, certificates)
+    for entity in entities:
+        inside = _claims_inside(entity)
+        if inside.from_fields:
+            yield from check_identity(inside, certificates)
 
 
-def _sender_inside(payload: Part | None, claims: Claims) -> Iterator[Reason]:
+def _sender_inside(entities: Iterable[Part], claims: Claims) -> Iterator[Reason]:
     """Nobody signed it; still the two senders that a reader may see should be one."""
-    if payload is None:
-        return
     outside = {same_mailbox_key(mailbox.address) for mailbox in claims.senders if mailbox.address is not None}
-    for mailbox in _claims_inside(payload).senders:
-        if mailbox.address is not None and same_mailbox_key(mailbox.address) not in outside:
-            yield Reason(Code.OTHER_SENDER, f"inside, the mail says that it is from {mailbox.address}")
+    for entity in entities:
+        for mailbox in _claims_inside(entity).senders:
+            if mailbox.address is not None and same_mailbox_key(mailbox.address) not in outside:
+                yield Reason(Code.OTHER_SENDER, f"inside, the mail says that it is from {mailbox.address}")
 
 
-def _claims_inside(payload: Part) -> Claims:
+def _claims_inside(entity: Part) -> Claims:
     """Who the protected header names (RFC 9788), or the one of a mail that is all there is (RFC 8551, 3.1)."""
-    fields, kind = payload.fields, payload.kind
+    fields, kind = entity.fields, entity.kind
     if kind.value == b"message/rfc822" and kind.parameters.get(b"forwarded", b"").lower() == b"no":
         with suppress(UntrustworthyError):
-            fields = mime.read_part(payload.source, payload.body, payload.end).fields
+            fields = mime.read_part(entity.source, entity.body, entity.end).fields
     return mime.read_claims(fields)
 
 
