@@ -8,14 +8,17 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from smime_agent.ahead import ahead
 from smime_agent.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 #: Chunks are gathered to at least this many octets before they are written: a small file costs one call.
 _GATHER = 1 << 16
+#: From so many octets on a thread costs less than it brings.
+_LARGE = 1 << 22
 
 
 def write_file(path: Path, chunks: Iterable[bytes], *, mode: int = 0o666) -> None:
@@ -48,15 +51,27 @@ def write_all(descriptor: int, chunks: Iterable[bytes]) -> None:
     Raises:
         OSError: it takes no more.
     """
+    rest = iter(chunks)
+    if _write_some(descriptor, rest, _LARGE):
+        with contextlib.closing(ahead(rest)) as others:  # what comes next is made while this is written
+            _write_some(descriptor, others)
+
+
+def _write_some(descriptor: int, chunks: Iterator[bytes], most: int | None = None) -> bool:
+    """Write ``most`` octets or a little more, else all; whether there may be others."""
     pending: list[bytes] = []
-    size = 0
+    size = written = 0
     for chunk in chunks:
         pending.append(chunk)
         size += len(chunk)
         if size >= _GATHER:
             _drain(descriptor, b"".join(pending))
+            written += size
             pending, size = [], 0
+            if most is not None and written >= most:
+                return True
     _drain(descriptor, b"".join(pending))
+    return False
 
 
 def _drain(descriptor: int, octets: bytes) -> None:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from tests.bench.row import Size
     from tests.bench.setting import Setting
 
-_DORA: Final = Wanted(("dora@example.org",), "Dora", key_encipherment=True)
+_ADDRESS: Final = "dora@example.org"
+_DORA: Final = Wanted((_ADDRESS,), "Dora", key_encipherment=True)
 _SENDER: Final = "alice@example.org"
 _ROUNDS: Final = 3
 _UNTRUSTED: Final = VerifyOptions(system_roots=False, revocation=RevocationMode.OFF)
@@ -58,7 +59,7 @@ def _encryptor(setting: Setting) -> Encryptor:
 def _small_mails(setting: Setting, size: Size, certificate: Path) -> Iterator[Row]:
     """Mails of 10 kB for an RSA-2048 key on the token."""
     encryptor = _encryptor(setting)
-    to_dora = Addressing(certificates=read_certificates([certificate]))
+    to_dora = Addressing((_ADDRESS,), certificates=read_certificates([certificate]))
     mails = [encryptor.encrypt(mail(_SENDER, number), to_dora)[0] for number in range(size.verified_mails)]
     folder = setting.folder / "encrypted"
     folder.mkdir()
@@ -117,7 +118,7 @@ def _large_mail(setting: Setting, size: Size) -> Iterator[Row]:
     plain, root = setting.folder / "large.eml", setting.folder / "anchor.pem"
     write_large(plain, _SENDER, size.large_octets)
     ours, theirs, opened = (setting.folder / name for name in ("ours.eml", "theirs.eml", "opened.eml"))
-    trust = ("--ca-file", root, "--revocation", "off", "--no-self", "--cert", certificate)
+    trust = ("--ca-file", root, "--revocation", "off", "--no-self", "--to", _ADDRESS, "--cert", certificate)
     encrypt = (smime_agent(), "encrypt", *trust, "--cipher")
     what = f"{size.large_octets // 1_000_000:,} MB"
     yield from _compared(

@@ -500,3 +500,39 @@ def test_chunks_are_small() -> None:
     small = entity(leaf(b"Content-Type: image/png", b"\xff" * 700_000))
     assert max(map(len, big.chunks())) <= 2 * Source.CHUNK + 64 * 1024
     assert max(map(len, small.chunks())) <= Source.CHUNK
+
+
+# What is enclosed in an encryption
+
+
+def to_be_encrypted(mail: bytes) -> bytes:
+    return b"".join(entity(mail).enclosed().chunks())
+
+
+@pytest.mark.parametrize("body", [b"From the start", b"a blank \t", b".", b"From x\r\n.\r\nblank \r\n"])
+def test_what_only_a_relay_would_change_stays_where_none_sees_it(body: bytes) -> None:
+    mail = leaf(TEXT, body + b"\nplain\n")
+    expected = mail.replace(b"\r", b"").replace(b"\n", b"\r\n")
+    assert to_be_encrypted(mail) == expected != b"".join(entity(mail).chunks())
+
+
+@pytest.mark.parametrize("body", [E_ACUTE, b"a\0b", b"x" * 999, b"a\rb", E_ACUTE + b"\n.\n"])
+def test_what_is_not_7bit_is_encoded_there_too(body: bytes) -> None:
+    mail = leaf(TEXT, body + b"\n")
+    assert to_be_encrypted(mail) == b"".join(entity(mail).chunks())
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize(
+    "body", [b"plain%b", b"From x%b. %b.%b", b"%bno end", b"caf\xc3\xa9%b", b"a%bb\n", b"a%bb\r\n"]
+)
+def test_a_large_one_is_the_same_as_a_small_one_and_knows_its_size(
+    body: bytes, end: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail = leaf(TEXT, body.replace(b"%b", end) * 50)
+    small = [to_be_encrypted(mail), b"".join(entity(mail).chunks())]
+    monkeypatch.setattr(Source, "IN_MEMORY", 10)
+    monkeypatch.setattr(Source, "CHUNK", 64)
+    large = entity(mail)
+    assert [to_be_encrypted(mail), b"".join(large.chunks())] == small
+    assert [large.enclosed().size, large.size] == [len(octets) for octets in small]

@@ -26,41 +26,49 @@ from smime_agent.trust.evidence import RevocationMode
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
+MessagesArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        parser=message_path,
+        metavar="[MESSAGE]...",
+        help="Mails or CMS objects, folders of them, Maildirs; else standard input.",
+    ),
+]
+PartOption = Annotated[
+    str | None,
+    typer.Option("--part", metavar="NUMBER", help="Decrypt only this part of a mail, which is encrypted alone."),
+]
+LegacyOption = Annotated[
+    bool, typer.Option("--legacy", help="Decrypt Triple DES and RC2 too, and let old algorithms into the path.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON, one object a line; the message goes only where -o says.")
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write exactly what had been encrypted.")
+]
+OutputDirOption = Annotated[
+    Path | None,
+    typer.Option("--output-dir", metavar="DIR", help="Write the results here, under the names of the messages."),
+]
+
+
 @app.command()
 def decrypt(
-    messages: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            parser=message_path,
-            metavar="[MESSAGE]...",
-            help="Mails or CMS objects, folders of them, Maildirs; else standard input.",
-        ),
-    ] = None,
+    messages: MessagesArgument = None,
     token: TokenOption = None,
     key: KeyOption = None,
-    part: Annotated[
-        str | None,
-        typer.Option("--part", metavar="NUMBER", help="Decrypt only this part of a mail, which is encrypted alone."),
-    ] = None,
+    part: PartOption = None,
     ca_files: CaFileOption = None,
     crls: CrlOption = None,
     revocation: RevocationOption = RevocationMode.PREFER,
     offline: OfflineOption = False,
     at: AtOption = None,
     expected_sender: FromOption = None,
-    legacy: Annotated[
-        bool, typer.Option("--legacy", help="Decrypt Triple DES and RC2 too, and let old algorithms into the path.")
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, one object a line; the message goes only where -o says.")
-    ] = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write exactly what had been encrypted.")
-    ] = None,
-    output_dir: Annotated[
-        Path | None,
-        typer.Option("--output-dir", metavar="DIR", help="Write the results here, under the names of the messages."),
-    ] = None,
+    legacy: LegacyOption = False,
+    json: JsonOption = False,
+    output: OutputOption = None,
+    output_dir: OutputDirOption = None,
     pin_source: PinSourceOption = None,
     module: ModuleOption = None,
     use_last_pin_try: LastTryOption = False,
@@ -81,11 +89,9 @@ def decrypt(
     if output is not None and output_dir is not None:
         msg = "-o and --output-dir exclude each other"
         raise UsageError(msg)
-    if output_dir is not None:
-        raise typer.Exit(decrypt_many(access, options, paths, task))
-    if len(paths) > 1:
-        if output is not None or not json:
-            msg = f"{len(paths)} messages need --output-dir, or --json alone"
-            raise UsageError(msg, hint="the results keep the names of the messages there")
+    if output_dir is None and len(paths) > 1 and (output is not None or not json):
+        msg = f"{len(paths)} messages need --output-dir, or --json alone"
+        raise UsageError(msg, hint="the results keep the names of the messages there")
+    if output_dir is not None or len(paths) > 1:
         raise typer.Exit(decrypt_many(access, options, paths, task))
     raise typer.Exit(decrypt_one(access, options, paths[0] if paths else None, task))

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from smime_agent import der
@@ -150,6 +151,7 @@ RecipientInfo = (
 )
 
 
+@lru_cache(maxsize=16)  # who finds the recipient and who unwraps its key read the same one
 def read_recipient_info(encoded: bytes) -> RecipientInfo:
     """One RecipientInfo, in BER.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from smime_agent.mime.fields import first_value
 from smime_agent.mime.layout import Layout, Span, render
-from smime_agent.mime.robust import line_feeds, weakness_of, weakness_of_lines
+from smime_agent.mime.robust import line_feeds, look_over, weakness_of_lines
 from smime_agent.mime.transfer import canonical_lines
 
 if TYPE_CHECKING:
@@ -29,15 +29,31 @@ class Entity:
     before something is asked for. Raises ``InvalidMessageError`` if the structure is out of bounds, and ``FileError``.
     """
 
-    __slots__ = ("_body", "_fields", "_layout", "_notes", "_octets", "_source")
+    __slots__ = ("_body", "_enclosed", "_fields", "_layout", "_notes", "_octets", "_source")
 
-    def __init__(self, fields: tuple[bytes, ...], source: Source, body: int, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        fields: tuple[bytes, ...],
+        source: Source,
+        body: int,
+        notes: tuple[str, ...] = (),
+        *,
+        enclosed: bool = False,
+    ) -> None:
         self._fields = fields
         self._source = source
         self._body = body
         self._notes = notes
+        self._enclosed = enclosed
         self._layout: Layout | None = None
         self._octets: bytes | None = None
+
+    def enclosed(self) -> Entity:
+        """The same to be encrypted, where no relay sees it: if it is 7bit it stays as it is but for its line ends.
+
+        RFC 8551, 3.1.3 has blanks, dots and "From " repaired for multipart/signed alone, and 3.1.2 wants 7bit.
+        """
+        return Entity(self._fields, self._source, self._body, self._notes, enclosed=True)
 
     def chunks(self) -> Iterator[bytes]:
         """The canonical octets, in blocks that stay small; every call begins anew."""
@@ -49,6 +65,12 @@ class Entity:
             return iter((self._octets,))
         octets = self._octets
         return (octets[start : start + size] for start in range(0, len(octets), size))
+
+    @property
+    def size(self) -> int:
+        """The number of canonical octets."""
+        size = self._laid_out().size
+        return sum(map(len, self.chunks())) if size is None else size
 
     def header_value(self, name: str) -> str | None:
         """The unfolded value of the first header field with that name, as it came, or None."""
@@ -89,7 +111,7 @@ class Entity:
         lines = b"%b\n%b" % (header, body)
         if b"\r" in lines:
             lines = lines.replace(b"\r", b"")
-        if weakness_of_lines(lines) is None and not _is_labelled(header, (lines,)):
+        if weakness_of_lines(lines, enclosed=self._enclosed) is None and not _is_labelled(header, (lines,)):
             octets = lines.replace(b"\n", b"\r\n")
             # A body that came back as it was had no CR but in CRLF: that is faster to see than to count.
             if octets.endswith(body) or line_feeds(body) is not None:
@@ -100,9 +122,12 @@ class Entity:
     def _lay_out_large(self) -> Layout:
         header = b"".join(self._fields)
         body = self._source.chunks(self._body)
-        robust = weakness_of((header, b"\r\n")) is None and weakness_of(body) is None
-        if robust and not _is_labelled(header, self._source.chunks(self._body)):
-            return Layout((header + b"\r\n", Span(self._body, self._source.size, canonical_lines)))
+        if look_over((header, b"\r\n"), enclosed=self._enclosed).weakness is None:
+            lines = look_over(body, enclosed=self._enclosed)
+            if lines.weakness is None and not _is_labelled(header, self._source.chunks(self._body)):
+                end = self._source.size
+                span = Span(self._body, end, canonical_lines if lines.growth else iter)
+                return Layout((header + b"\r\n", span), size=len(header) + 2 + end - self._body + lines.growth)
         return self._lay_out_parts()
 
     def _lay_out_parts(self) -> Layout:

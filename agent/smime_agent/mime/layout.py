@@ -23,11 +23,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Literal octets and spans that make up a canonical entity; what a person should know; whether it is robust."""
+    """Literal octets and spans that make up a canonical entity; what a person should know; whether it is robust.
+
+    ``size`` is the number of its octets, where that is known without having them all made.
+    """
 
     pieces: tuple[bytes | Span, ...]
     notes: tuple[str, ...] = ()
     robust: bool = True
+    size: int | None = None
 
 
 def render(layout: Layout, source: Source) -> Iterator[bytes]:

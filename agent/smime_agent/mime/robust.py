@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,15 +39,24 @@ def line_feeds(block: bytes) -> bytes | None:
     return plain
 
 
-def weakness_of_lines(lines: bytes) -> Weakness | None:
+def weakness_of_lines(lines: bytes, *, enclosed: bool = False) -> Weakness | None:
     """The first weakness found in lines that end with LF; nothing precedes or follows them.
 
-    Each test is one search at the speed of C: a regular expression over the same body takes twenty times as long.
+    ``enclosed`` lines only have to be 7bit (RFC 2045, 2.7): whoever takes them out may send them on as they are. Each
+    test is one search at the speed of C: a regular expression over the same body takes twenty times as long.
     """
     if not lines.isascii():
         return Weakness.EIGHT_BIT
     if b"\0" in lines:
         return Weakness.NUL
+    on_its_way = None if enclosed else _weakness_on_its_way(lines)
+    if on_its_way is None and _has_long_line(lines):
+        return Weakness.LONG_LINE
+    return on_its_way
+
+
+def _weakness_on_its_way(lines: bytes) -> Weakness | None:
+    """What 7bit lines may lose where they are not enclosed in anything."""
     suspect = _SUSPECT.search(lines) is not None
     if (suspect and (b" \n" in lines or b"\t\n" in lines)) or lines.endswith((b" ", b"\t")):
         return Weakness.TRAILING_SPACE
@@ -55,7 +64,7 @@ def weakness_of_lines(lines: bytes) -> Weakness | None:
         return Weakness.FROM_LINE
     if suspect or lines.startswith(b".\n") or lines.endswith(b"\n.") or lines == b".":
         return Weakness.LONE_DOT
-    return Weakness.LONG_LINE if _has_long_line(lines) else None
+    return None
 
 
 def weakness(block: bytes) -> Weakness | None:
@@ -64,21 +73,44 @@ def weakness(block: bytes) -> Weakness | None:
     return Weakness.BARE_CR if lines is None else weakness_of_lines(lines)
 
 
+class Lines(NamedTuple):
+    """The first weakness that was found in lines, and how many octets more they have with CRLF line ends."""
+
+    weakness: Weakness | None
+    growth: int
+
+
 def weakness_of(chunks: Iterable[bytes], *, binary: bool = False) -> Weakness | None:
     """The first weakness found in octets of any size; in ``binary`` data a bare LF is one too."""
+    return look_over(chunks, binary=binary).weakness
+
+
+def look_over(chunks: Iterable[bytes], *, binary: bool = False, enclosed: bool = False) -> Lines:
+    """The same; how much the octets grow is told where no weakness is. ``enclosed``: as above."""
     rest = b""
+    growth = 0
     for chunk in chunks:
         data = rest + chunk
         cut = data.rfind(b"\n") + 1
-        block, rest = data[:cut], data[cut:]
-        found = weakness(block)
-        if found is not None:
+        found = _look_at(data[:cut], enclosed=enclosed)
+        rest = data[cut:]
+        growth += found.growth
+        if found.weakness is not None:
             return found
-        if binary and block.count(b"\r\n") != block.count(b"\n"):
-            return Weakness.BARE_LF
+        if binary and found.growth:
+            return Lines(Weakness.BARE_LF, growth)
         if len(rest) > LINE_LIMIT + 1:  # one for a CR whose LF is still to come
-            return Weakness.LONG_LINE
-    return weakness(rest)
+            return Lines(Weakness.LONG_LINE, growth)
+    return Lines(_look_at(rest, enclosed=enclosed).weakness, growth)
+
+
+def _look_at(block: bytes, *, enclosed: bool) -> Lines:
+    """One block of lines, none of which goes on after it."""
+    lines = block.replace(b"\r", b"")
+    canonical = lines.replace(b"\n", b"\r\n")
+    if canonical != block and len(block) - len(lines) != block.count(b"\r\n"):
+        return Lines(Weakness.BARE_CR, 0)
+    return Lines(weakness_of_lines(lines, enclosed=enclosed), len(canonical) - len(block))
 
 
 def _has_long_line(lines: bytes) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from smime_agent import mime
+from smime_agent.ahead import ahead
 from smime_agent.cms import enveloped_data_builder
 from smime_agent.cms.recipient_name import RecipientName
 from smime_agent.errors import PolicyError
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from smime_agent.smime.negotiation import Negotiated
     from smime_agent.source import Source
+
+
+#: From so many octets on a thread costs less than it brings.
+_LARGE: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Plaintext:
     @classmethod
     def of_entity(cls, entity: mime.Entity) -> Plaintext:
         """The protected entity of a mail, in its canonical form (RFC 8551, 3.1)."""
-        return cls(sum(map(len, entity.chunks())), entity.chunks)
+        return cls(entity.size, entity.chunks)
 
     @classmethod
     def of_source(cls, source: Source) -> Plaintext:
@@ -55,6 +60,8 @@ def encrypt(
     """
     smime_type = "authEnveloped-data" if negotiated.cipher.is_authenticated else "enveloped-data"
     cms = encrypt_content(plaintext, negotiated, randomness=randomness, name=name)
+    if plaintext.length > _LARGE:
+        cms = ahead(cms)  # base64 is made of what was encrypted before
     return mime.pkcs7_mime(message.without_bcc(), cms, smime_type)
 
 
