@@ -60,7 +60,7 @@ def decrypt_one(access: Access, options: VerifyOptions, path: Path | None, task:
                 decryptor.opened(source, part=task.part, expected_sender=task.expected_sender) as found,
             ):
                 if target is not None or to_stdout:
-                    write_result(found.content(), target)
+                    write_result(found.content(), target, secret=True)
                 _show(found, path, json=task.json)
                 return found.exit_code
         except SmimeAgentError as error:
@@ -102,7 +102,7 @@ def _decrypt_into(decryptor: Decryptor, path: Path, output: Path | None, task: T
         decryptor.opened(source, expected_sender=task.expected_sender) as found,
     ):
         if output is not None:
-            write_result(found.content(), output)
+            write_result(found.content(), output, secret=True)
         progress.pause()
         if task.json:
             _print_json(decryption_as_json(found, str(path)))

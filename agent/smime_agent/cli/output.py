@@ -6,12 +6,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from smime_agent.cli.ui import printable
 from smime_agent.errors import FileError, UsageError
 from smime_agent.files import write_all, write_file
 from smime_agent.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -61,20 +62,39 @@ def check_output(output: Path | None, *, binary: bool = False) -> None:
         raise UsageError(msg, hint="use -o FILE, or PEM")
 
 
-def write_result(chunks: Iterable[bytes], output: Path | None) -> None:
+def write_result(chunks: Iterable[bytes], output: Path | None, *, secret: bool = False) -> None:
     """Write a result to a file, or to standard output where there is none.
+
+    What is ``secret`` is for the person alone: a new file can be read by nobody else. What goes to a terminal cannot
+    steer it.
 
     Raises:
         FileError: nobody reads it any more, or there is no room.
     """
     if output is not None:
-        write_file(output, chunks)
+        write_file(output, chunks, mode=0o600 if secret else 0o666)
         return
     try:
-        write_all(sys.stdout.fileno(), chunks)
+        write_all(sys.stdout.fileno(), _shown(chunks) if sys.stdout.isatty() else chunks)
     except OSError as error:
         msg = f"cannot write to standard output: {error.strerror}"
         raise FileError(msg) from error
+
+
+def _shown(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Text as a terminal may have it: escape sequences would hide or forge what stands below, such as a verdict."""
+    import codecs
+    import io
+
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("backslashreplace"), translate=True)
+    for chunk in chunks:
+        yield _printable_text(decoder.decode(chunk))
+    yield _printable_text(decoder.decode(b"", final=True))
+
+
+def _printable_text(text: str) -> bytes:
+    shown = "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
+    return shown.encode(sys.stdout.encoding, "backslashreplace")  # UTF-8 is full of what steers other terminals
 
 
 def refuse_same_file(message: Path, output: Path) -> None:
