@@ -44,7 +44,7 @@ class Oracle:
             data = path.read_bytes()
             if path.name.startswith("honest"):
                 for signed in self._signed(data, Verdict.TRUSTED):
-                    self._facts.setdefault(signed, set()).update(_senders(data))
+                    self._facts.setdefault(signed, set()).update(senders_of(data))
             # Who signs for another is to be trusted when speaking for himself.
             mismatched = self._signed(data, Verdict.MISMATCH)
             for signed, addresses in mismatched.items() if len(mismatched) == 1 else ():
@@ -52,7 +52,7 @@ class Oracle:
 
     def __call__(self, data: bytes) -> None:
         """Verify a mail."""
-        senders = _senders(data)
+        senders = senders_of(data)
         if not senders:  # bare CMS, which anybody may sign who is somebody: it does not say who sent it
             self._verifier.verify(data)
             return
@@ -115,7 +115,7 @@ def _signatures(data: bytes) -> set[bytes]:
     return {info.signature for info in SignedData.read(cms).signer_infos}
 
 
-def _senders(data: bytes) -> set[str]:
+def senders_of(data: bytes) -> set[str]:
     """All addresses in all From fields, as strangers read them: by the standard library, and by no grammar at all."""
     if data.startswith(b"From ") and not data[5:].lstrip().startswith(b":"):
         data = data.partition(b"\n")[2]

@@ -9,6 +9,7 @@ from smime_agent.errors import SmimeAgentError
 from smime_agent.mime import Form, LayerKind, clear_signed, cms_of, cms_of_pem, layer_of, read_mail, recognise
 from smime_agent.source import Source
 from tests.conftest import VECTORS
+from tests.fuzz.decryption import sealed_seeds
 from tests.spoofs.certificates import RevocationList
 from tests.spoofs.collection import WORKSHOP, collection
 from tests.spoofs.honest import honest
@@ -33,6 +34,7 @@ def write(folder: Path) -> None:
     objects = [octets for _, mail in mails for octets in _cms_in(mail)]
     for kind, seeds in (
         ("mail", mails),
+        ("sealed", [("", octets) for octets in sealed_seeds([*(mail for _, mail in mails), *_objects()])]),
         ("cms", [("", octets) for octets in (*objects, *_objects())]),
         ("certificate", [("", octets) for octets in _certificates(objects)]),
         ("crl", [("", octets) for octets in _crls()]),

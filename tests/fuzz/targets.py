@@ -24,6 +24,7 @@ from smime_agent.source import Source
 from smime_agent.trust.lists import issuer_of, shortened
 from smime_agent.verdict import UntrustworthyError
 from smime_agent.x509 import InvalidCertificateError, certificate_of, load_certificates
+from tests.fuzz.decryption import DecryptOracle, mutate_message
 from tests.fuzz.mutation import mutate_ber, mutate_lines, mutate_mail
 from tests.fuzz.oracle import Inspector, Oracle
 
@@ -311,4 +312,5 @@ TARGETS: Final[dict[str, Target]] = {
     "sender": Target("fields", mutate_lines, lambda _: read_sender),
     "inspect": Target("mail", mutate_mail, Inspector),
     "verify": Target("mail", mutate_mail, Oracle, 4),
+    "decrypt": Target("sealed", mutate_message, DecryptOracle, 3),
 }

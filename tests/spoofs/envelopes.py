@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import rsa, x25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from smime_agent.algorithms import ContentEncryption
 from smime_agent.cms.enveloped_data_builder import encrypt, recipient_info
 from smime_agent.x509 import Certificate
 from tests.spoofs.asn1 import context, implicit, integer, octets, oid, sequence, tlv
 from tests.spoofs.cms import COMPRESSED_DATA, DATA, ENVELOPED_DATA, content_info
-from tests.spoofs.keys import EcKey, RsaKey, ec_key, rsa_key
+from tests.spoofs.keys import EcKey, RsaKey, digest, ec_key, rsa_key
 from tests.spoofs.mime import part
 from tests.spoofs.workshop import Workshop
 from tests.support.host_keys import HostKey
@@ -40,7 +41,12 @@ GCM, CBC, CHACHA20 = (
 
 @cache
 def bob_of(kind: str = "ec") -> HostKey:
-    """Bob, with a key on P-256, or an RSA key that is short so that it is quick (``rsa``)."""
+    """Bob, with a key on P-256, an RSA key that is short so that it is quick (``rsa``), or one of ``x25519``."""
+    if kind == "x25519":
+        private = x25519.X25519PrivateKey.from_private_bytes(digest("sha256", b"bob"))
+        public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        identity = Workshop().person("bob@example.org", key=ec_key("bob x25519"), public_info=public)
+        return HostKey(private, Certificate(identity.certificate))
     key = ec_key("bob") if kind == "ec" else rsa_key("bob", 1024)
     return host_key(Workshop().person("bob@example.org", key=key))
 
