@@ -434,6 +434,7 @@ def test_an_example_has_the_fields_that_are_documented(schema: str, text: str) -
         ("token-list/1", ["token", "list"]),
         ("token-info/1", ["token", "info"]),
         ("key-list/1", ["key", "list"]),
+        ("key-history/1", ["key", "list", "--history"]),
         ("cert-list/1", ["cert", "list"]),
         ("cert-show/1", ["cert", "show"]),
     ],

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from smime_agent.algorithms import Digest, Padding
     from smime_agent.api.content import Content
     from smime_agent.keys import Prompter
+    from smime_agent.tokens.objects import TokenObjects
     from smime_agent.tokens.signer import TokenSigner
     from smime_agent.tokens.token import TokenInfo
     from smime_agent.x509 import Certificate
@@ -110,6 +111,11 @@ class OpenToken:
     def info(self) -> TokenInfo:
         """What the token says of itself."""
         return self.session.token.info
+
+    @property
+    def objects(self) -> TokenObjects:
+        """What lies on it."""
+        return self._keyring.objects
 
     @property
     def wants_pin_each_time(self) -> bool:

@@ -13,7 +13,6 @@ from smime_agent.certificates import history_file
 from smime_agent.certificates.history_file import MAX_ENTRIES, MAX_SIZE, Condition, Contents
 from smime_agent.cms.certificate_index import names_of
 from smime_agent.errors import FileError
-from smime_agent.keyring.matching import Comparisons, KnownCertificates
 from smime_agent.keyring.sightings import Sighting
 
 if TYPE_CHECKING:
@@ -51,6 +50,8 @@ class History:
 
     def find(self, identifier: IssuerAndSerialNumber | KeyIdentifier) -> tuple[Sighting, ...]:
         """Where the certificates were seen that an identifier names, what was seen last first."""
+        from smime_agent.keyring.matching import Comparisons, KnownCertificates
+
         entries = self.entries()
         known = KnownCertificates(entry.encoded for entry in entries)
         named = {certificate.encoded for certificate in known.find(identifier, Comparisons())}

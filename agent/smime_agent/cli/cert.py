@@ -11,6 +11,7 @@ from smime_agent.algorithms import Digest, Padding
 from smime_agent.cli import ui
 from smime_agent.cli.options import Access, JsonOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
 from smime_agent.cli.output import check_output, write_result
+from smime_agent.cli.sightings import certificate_facts, saw
 from smime_agent.errors import AmbiguousError, FileError, NoKeyError, UsageError
 from smime_agent.tokens.objects import TokenCertificate, TokenObjects, read_objects
 
@@ -37,6 +38,7 @@ def list_(token: TokenOption = None, module: ModuleOption = None, json: JsonOpti
     """List the certificates on a token."""
     with Access.of(token, module).session() as session:
         objects = read_objects(session)
+        saw(session.token.info, objects)
         if json:
             found = [_facts(objects, one) for one in objects.certificates]
             ui.json_line("cert-list/1", token=str(session.token.info.uri), certificates=found)
@@ -78,13 +80,14 @@ def show(
     else:
         with Access.of(token, module).session() as session:
             objects = read_objects(session)
+            saw(session.token.info, objects)
             one = _chosen(session, objects, name)
             shown = [(one.certificate, objects.key_of(one.certificate))]
     for number, (certificate, key) in enumerate(shown):
         if number and not json:
             ui.out("")
         if json:
-            ui.json_line("cert-show/1", **_certificate_facts(certificate), key=key.id.hex() if key else None)
+            ui.json_line("cert-show/1", **certificate_facts(certificate), key=key.id.hex() if key else None)
         else:
             ui.fields(_lines(certificate))
 
@@ -155,10 +158,11 @@ def import_(
                 one = store_certificate(session, certificate, label)
                 stored.append(one)
                 ui.note(f"certificate for {certificate.holder} is on {session.name} with key {one.id.hex()}")
+            saw(session.token.info, read_objects(session))
     if json:
         ui.json_line(
             "cert-import/1",
-            stored=[{"id": one.id.hex(), "label": one.label, **_certificate_facts(one.certificate)} for one in stored],
+            stored=[{"id": one.id.hex(), "label": one.label, **certificate_facts(one.certificate)} for one in stored],
             chain=[certificate.fingerprint.hex() for certificate in above],
         )
 
@@ -183,6 +187,7 @@ def export(
     check_output(output, binary=der)
     with Access.of(token, module).session() as session:
         objects = read_objects(session)
+        saw(session.token.info, objects)
         certificate = _chosen(session, objects, name).certificate
     pool = [one.certificate for one in objects.certificates] + stored_chain(data_directory())
     wanted = [certificate, *(chain_of(certificate, pool) if chain else ())]
@@ -257,22 +262,6 @@ def _lines(certificate: Certificate) -> Sequence[tuple[str, str]]:
     ]
 
 
-def _certificate_facts(certificate: Certificate) -> dict[str, object]:
-    return {
-        "subject": certificate.subject,
-        "mailboxes": list(certificate.mailboxes),
-        "issuer": certificate.issuer,
-        "serial": f"{certificate.serial_number:x}",
-        "not_before": f"{certificate.not_before:%Y-%m-%dT%H:%M:%SZ}",
-        "not_after": f"{certificate.not_after:%Y-%m-%dT%H:%M:%SZ}",
-        "key_type": str(certificate.key_algorithm),
-        "ca": certificate.is_ca,
-        "sign": certificate.permits_signing,
-        "encrypt": certificate.permits_encryption,
-        "sha256": certificate.fingerprint.hex(),
-    }
-
-
 def _facts(objects: TokenObjects, one: TokenCertificate) -> dict[str, object]:
     key = objects.key_of(one.certificate)
-    return {"id": one.id.hex(), "label": one.label, "key": key and key.id.hex(), **_certificate_facts(one.certificate)}
+    return {"id": one.id.hex(), "label": one.label, "key": key and key.id.hex(), **certificate_facts(one.certificate)}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from smime_agent import __version__
+from smime_agent.accepted import HashFunction
 from smime_agent.algorithms import KeyKind, Padding, SignatureScheme
 from smime_agent.cli import ui
 from smime_agent.cli.options import Access, JsonOption, ModuleOption, TokenOption
@@ -27,8 +28,8 @@ from smime_agent.tokens.token import Search
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smime_agent.tokens.objects import TokenKey
-    from smime_agent.tokens.token import Token
+    from smime_agent.tokens.objects import TokenKey, TokenObjects
+    from smime_agent.tokens.token import Token, TokenInfo
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -40,7 +41,7 @@ _PATIENCE_SECONDS = 20.0
 def doctor(token: TokenOption = None, module: ModuleOption = None, json: JsonOption = False) -> None:
     """Show what is installed, plugged in and usable.
 
-    For each key that can be seen without the PIN it tells how it would sign, or why it cannot.
+    For each key that can be seen without the PIN it tells how it would sign and decrypt, or why it cannot.
     """
     access = Access.of(token, module)
     explicit = access.search.module or access.search.uri.module_path
@@ -48,6 +49,7 @@ def doctor(token: TokenOption = None, module: ModuleOption = None, json: JsonOpt
     report = {
         "versions": dict(_versions()),
         "readers": _readers(),
+        "history": _history(),
         "modules": [{"path": path, **_probe(path, access.search.token)} for path in paths],
     }
     if json:
@@ -60,6 +62,10 @@ def _tell(report: dict[str, Any]) -> None:
     ui.out("Versions: " + ", ".join(f"{name} {number}" for name, number in report["versions"].items()))
     readers = report["readers"]
     ui.out("Readers:  " + (readers if isinstance(readers, str) else ", ".join(readers) or "none plugged in"))
+    history = report["history"]
+    number = history["certificates"]
+    seen = f"{number} certificate{'' if number == 1 else 's'} seen on tokens"
+    ui.out(f"History:  {history['file']}: " + (history["problem"] or seen))
     if not report["modules"]:
         ui.out("Modules:  none is registered, and SoftHSM is not installed; install softhsm2 or opensc")
     for module in report["modules"]:
@@ -110,6 +116,16 @@ def _readers() -> list[str] | str:
         return [str(reader) for reader in readers()]
     except BaseSCardException:
         return "the PC/SC daemon (pcscd) is not running; smart cards need it, SoftHSM does not"
+
+
+def _history() -> dict[str, Any]:
+    """Where it is remembered which certificate was seen on which token, and whether that can be read."""
+    from smime_agent.certificates import history_file
+    from smime_agent.cli.sightings import history_file as place
+
+    path = place()
+    contents = history_file.read(path)
+    return {"file": str(path), "certificates": len(contents.entries), "problem": contents.complaint}
 
 
 def _probe(path: str, token: str | None) -> dict[str, Any]:
@@ -196,15 +212,26 @@ def _examine_token(token: Token) -> dict[str, Any]:
                 "id": key.id.hex(),
                 "label": key.label,
                 "type": str(key.algorithm),
-                "plans": list(_plans(key, mechanisms)),
-                "problems": [] if objects.certificates_of(key) else ["no certificate for it is on the token"],
+                "plans": [*_signing(key, mechanisms), *_decrypting(key, mechanisms, token.info)],
+                "problems": list(_problems(key, objects)),
             }
             for key in objects.keys
         ],
     }
 
 
-def _plans(key: TokenKey, mechanisms: Any) -> Iterator[str]:  # noqa: ANN401 - a set of two kinds
+def _problems(key: TokenKey, objects: TokenObjects) -> Iterator[str]:
+    """What keeps a key from being used."""
+    certificates = [found.certificate for found in objects.certificates_of(key)]
+    if not certificates:
+        yield "no certificate for it is on the token"
+    # The public half of a key on a curve does not say what the private one is for.
+    is_certain = key.private_seen or key.algorithm.kind is KeyKind.RSA
+    if is_certain and not key.can_decrypt and any(one.permits_encryption for one in certificates):
+        yield "its certificate is for encrypting too, and the key is not for decrypting"
+
+
+def _signing(key: TokenKey, mechanisms: Any) -> Iterator[str]:  # noqa: ANN401 - a set of two kinds
     """How the key would sign, in each way it can; or why it cannot."""
     from smime_agent.tokens.mechanisms import plan_signature
 
@@ -218,3 +245,20 @@ def _plans(key: TokenKey, mechanisms: Any) -> Iterator[str]:  # noqa: ANN401 - a
             ).explain()
         except SmimeAgentError as error:
             yield f"cannot sign: {error}"
+
+
+def _decrypting(key: TokenKey, mechanisms: Any, token: TokenInfo) -> Iterator[str]:  # noqa: ANN401 - a set of two kinds
+    """The same for decrypting."""
+    from smime_agent.cms.key_transport import OaepParameters
+    from smime_agent.tokens.decryption_plan import plan_decryption
+    from smime_agent.tokens.mechanisms import quirks_of
+
+    if not key.can_decrypt:
+        yield "not for decrypting"
+        return
+    sha256 = OaepParameters(HashFunction.SHA256, HashFunction.SHA256, b"")
+    for oaep in (None, sha256) if key.algorithm.kind is KeyKind.RSA else (None,):
+        try:
+            yield plan_decryption(key.algorithm, mechanisms, quirks_of(token.library_description), oaep)[0].explain()
+        except SmimeAgentError as error:
+            yield f"cannot decrypt: {error}"

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smime_agent.algorithms import KeyType, KeyUsage
-from smime_agent.cli import ui
+from smime_agent.cli import sightings, ui
 from smime_agent.cli.options import Access, JsonOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
 from smime_agent.errors import UsageError
 from smime_agent.tokens.objects import TokenKey, TokenObjects, read_objects
+from smime_agent.tokens.token import Search
 
 if TYPE_CHECKING:
     from smime_agent.tokens.session import TokenSession
@@ -25,14 +26,28 @@ def list_(
     pin_source: PinSourceOption = None,
     use_last_pin_try: LastTryOption = False,
     login: Annotated[bool, typer.Option("--login", help="Log in first: some tokens hide their keys before.")] = False,
+    history: Annotated[
+        bool,
+        typer.Option("--history", help="Tell on which tokens certificates of yours were seen; no token is needed."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """List the keys of a token. Nobody is asked for a PIN without --login or --pin-source."""
+    """List the keys of a token. Nobody is asked for a PIN without --login or --pin-source.
+
+    With --history it lists what was ever seen: which certificate on which token, be it plugged in or not.
+    """
+    if history:
+        if login or pin_source or module:
+            msg = "--history looks at no token"
+            raise UsageError(msg, hint="with it, --token says which of those that were seen are meant")
+        sightings.show(Search(token).uri, json=json)
+        return
     access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try)
     with access.session() as session:
         if login or pin_source:
             session.login("to list its keys")
         objects = read_objects(session)
+        sightings.saw(session.token.info, objects)
         if json:
             ui.json_line(
                 "key-list/1",

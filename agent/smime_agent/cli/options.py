@@ -12,6 +12,7 @@ from smime_agent.api.signing import logged_in
 from smime_agent.certificates.chains import stored_chain
 from smime_agent.cli import ui
 from smime_agent.cli.guard import guard
+from smime_agent.cli.sightings import saw
 from smime_agent.config import Config, data_directory, load_config
 from smime_agent.errors import UsageError
 from smime_agent.tokens.pins import PinSource, SourcePrompter
@@ -101,7 +102,9 @@ class Access:
 
     def open(self) -> OpenToken:
         """The one token that fits, logged in, with the chains that were imported."""
-        return logged_in(self.session(), stored_chain(data_directory()))
+        token = logged_in(self.session(), stored_chain(data_directory()))
+        saw(token.info, token.objects)
+        return token
 
     def decryption_keys(self, key: str | None) -> AbstractContextManager[DecryptionKeyring]:
         """The keys of all tokens that fit, none of them asked yet; ``key`` is one that is to be tried in any case."""
@@ -120,6 +123,7 @@ class Access:
         prompter = _Remembering(self.prompter())
         session = TokenSession(self.search.one(), prompter, use_last_pin_try=self.use_last_pin_try)
         with logged_in(session) as token:
+            saw(token.info, token.objects)
             if token.wants_pin_each_time:
                 # Each worker would try the PIN for its first signature: one that is wrong for the key locks the token.
                 msg = f"a key on {session.name} wants its PIN for every signature: several processes would each try it"

@@ -47,6 +47,11 @@ class TokenKeyring:
         self._signers: dict[tuple[KeyQuery, Digest | None, Padding | None], TokenSigner] = {}
 
     @property
+    def objects(self) -> TokenObjects:
+        """What lies on the token, as it was seen after the login."""
+        return self._objects
+
+    @property
     def wants_pin_each_time(self) -> bool:
         """One of the keys wants the PIN before every signature."""
         return any(key.can_sign and key.always_authenticate for key in self._objects.keys)
