@@ -26,13 +26,17 @@ NO_JOB = Job(Path(), Path())  # what a worker's login is the outcome of
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a job: exit code 0 and perhaps warnings, or an error with its hint."""
+    """What became of a job: an error with its hint, or none and perhaps lines that a person should read.
+
+    ``report`` is a line for standard output.
+    """
 
     job: Job
     exit_code: int = 0
     error: str = ""
     hint: str | None = None
     notes: tuple[str, ...] = ()
+    report: str = ""
 
 
 def sign_many(access: Access, options: SignOptions, messages: Sequence[Path], folder: Path, workers: int) -> int:
@@ -42,9 +46,10 @@ def sign_many(access: Access, options: SignOptions, messages: Sequence[Path], fo
     make_folder(folder)
     with ui.Progress(len(jobs), "signing") as progress:
         if workers > 1 and len(jobs) > 1:
-            from smime_agent.cli.workers import sign_in_workers
+            from smime_agent.cli.workers import in_workers
 
-            failed = list(_noted(sign_in_workers(access, options, jobs, min(workers, len(jobs))), progress))
+            task, pin = access.verified_login(options)
+            failed = list(_noted(in_workers({"verb": "sign", **task}, pin, jobs, workers), progress))
         else:
             with access.open() as token:
                 failed = list(_noted(sign_jobs(token, options, jobs), progress))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from smime_agent.cli.decryption import Task, decrypt_many, decrypt_one
+from smime_agent.cli.decryption import Task, decrypt_one
 from smime_agent.cli.messages import expanded, message_path
 from smime_agent.cli.options import Access, KeyOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
 from smime_agent.cli.trust import (
@@ -51,6 +51,10 @@ OutputDirOption = Annotated[
     Path | None,
     typer.Option("--output-dir", metavar="DIR", help="Write the results here, under the names of the messages."),
 ]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, max=64, metavar="N", help="Decrypt in N processes, for an HSM."),
+]
 
 
 @app.command()
@@ -70,6 +74,7 @@ def decrypt(
     output: OutputOption = None,
     output_dir: OutputDirOption = None,
     pin_source: PinSourceOption = None,
+    workers: WorkersOption = None,
     module: ModuleOption = None,
     use_last_pin_try: LastTryOption = False,
 ) -> None:
@@ -81,7 +86,6 @@ def decrypt(
     """
     access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try, key=key)
     options = verify_options(ca_files, crls, revocation, at, offline=offline, legacy=legacy)
-    task = Task(address(expected_sender), part, key or access.config.key, output, output_dir, legacy=legacy, json=json)
     paths = list(expanded(messages or []))
     if messages and not paths:
         msg = "there is no message in that folder"
@@ -89,9 +93,17 @@ def decrypt(
     if output is not None and output_dir is not None:
         msg = "-o and --output-dir exclude each other"
         raise UsageError(msg)
-    if output_dir is None and len(paths) > 1 and (output is not None or not json):
+    key, sender = key or access.config.key, address(expected_sender)
+    if output_dir is None and len(paths) <= 1:
+        task = Task(sender, part, key, output, legacy=legacy, json=json)
+        raise typer.Exit(decrypt_one(access, options, paths[0] if paths else None, task))
+    if output_dir is None and (output is not None or not json):
         msg = f"{len(paths)} messages need --output-dir, or --json alone"
         raise UsageError(msg, hint="the results keep the names of the messages there")
-    if output_dir is not None or len(paths) > 1:
-        raise typer.Exit(decrypt_many(access, options, paths, task))
-    raise typer.Exit(decrypt_one(access, options, paths[0] if paths else None, task))
+    if part is not None:
+        msg = "--part is for one message"
+        raise UsageError(msg)
+    from smime_agent.cli.bulk_decryption import Manner, decrypt_many
+
+    manner = Manner(key, sender, legacy=legacy, json=json)
+    raise typer.Exit(decrypt_many(access, options, paths, output_dir, manner, workers))

@@ -94,10 +94,10 @@ class Access:
         """Who is asked for the PIN."""
         return SourcePrompter(self.pin_source, ui.TerminalPrompter())
 
-    def session(self, *, writable: bool = False) -> TokenSession:
+    def session(self, *, writable: bool = False, prompter: Prompter | None = None) -> TokenSession:
         """A session with the one token that fits, not yet logged in."""
         return TokenSession(
-            self.search.one(), self.prompter(), use_last_pin_try=self.use_last_pin_try, writable=writable
+            self.search.one(), prompter or self.prompter(), use_last_pin_try=self.use_last_pin_try, writable=writable
         )
 
     def open(self) -> OpenToken:
@@ -120,8 +120,8 @@ class Access:
         Raises:
             TokenError, PinError: from the token; then no worker may try.
         """
-        prompter = _Remembering(self.prompter())
-        session = TokenSession(self.search.one(), prompter, use_last_pin_try=self.use_last_pin_try)
+        prompter = RememberingPrompter(self.prompter())
+        session = self.session(prompter=prompter)
         with logged_in(session) as token:
             saw(token.info, token.objects)
             if token.wants_pin_each_time:
@@ -133,7 +133,7 @@ class Access:
         return task, prompter.octets
 
 
-class _Remembering:
+class RememberingPrompter:
     """A prompter that keeps the PIN it passes on, for the workers."""
 
     def __init__(self, inner: Prompter) -> None:
@@ -141,7 +141,7 @@ class _Remembering:
         self.octets = b""
 
     def __repr__(self) -> str:
-        return "_Remembering(...)"
+        return "RememberingPrompter(...)"
 
     def pin(self, request: PinRequest) -> Pin:
         """The PIN, from the one who knows it."""

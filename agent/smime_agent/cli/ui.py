@@ -70,10 +70,15 @@ def out(*lines: str) -> None:
 
 def json_line(schema: str, **values: Any) -> None:  # noqa: ANN401 - any JSON
     """One JSON object on standard output."""
+    out(json_text(schema, **values))
+
+
+def json_text(schema: str, **values: Any) -> str:  # noqa: ANN401 - any JSON
+    """The same as text, in one line."""
     import json
 
     text = json.dumps({"schema": f"smime-agent.{schema}", **values})
-    out(text.replace("\x7f", "\\u007f"))  # the one control character that JSON lets through
+    return text.replace("\x7f", "\\u007f")  # the one control character that JSON lets through
 
 
 def table(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> None:

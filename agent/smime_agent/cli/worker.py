@@ -1,4 +1,4 @@
-"""One process of several that sign: see :mod:`smime_agent.cli.workers`, which starts it."""
+"""One process of several that sign or decrypt: see :mod:`smime_agent.cli.workers`, which starts it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smime_agent.algorithms import Digest, Padding
-from smime_agent.api.signing import Format, OpenToken, SignOptions, open_token
+from smime_agent.api.signing import Format, SignOptions, open_token
 from smime_agent.certificates.chains import stored_chain
 from smime_agent.cli import ui
 from smime_agent.cli.bulk import NO_JOB, Outcome, sign_jobs
@@ -21,10 +23,7 @@ from smime_agent.errors import SmimeAgentError
 from smime_agent.files import write_all
 from smime_agent.keys import Pin, PinRequest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
+_Outcomes = Callable[[Iterable[Job]], Iterator[Outcome]]
 #: Where the parent reads: a module that prints must not print into our answers.
 _ANSWERS = os.dup(1)
 
@@ -57,6 +56,20 @@ def work() -> None:
         return
     task = json.loads(line)
     prompter = _Given(lines.readline().rstrip(b"\n"))
+    begin = {"sign": _signing, "decrypt": _decrypting}[task["verb"]]
+    with ExitStack() as resources:
+        try:
+            outcomes = resources.enter_context(begin(task, prompter))
+        except SmimeAgentError as error:
+            _answer(Outcome(NO_JOB, error.exit_code, str(error), error.hint))
+            return
+        _answer(Outcome(NO_JOB))
+        for outcome in outcomes(_jobs()):
+            _answer(outcome)
+
+
+@contextmanager
+def _signing(task: dict[str, Any], prompter: _Given) -> Iterator[_Outcomes]:
     options = SignOptions(
         form=Format(task["form"]),
         opaque=task["opaque"],
@@ -65,21 +78,17 @@ def work() -> None:
         digest=task["digest"] and Digest(task["digest"]),
         padding=task["padding"] and Padding(task["padding"]),
     )
-    try:
-        token = open_token(
-            task["token"], module=task["module"], pin_from=prompter, extra_chain=stored_chain(data_directory())
-        )
-    except SmimeAgentError as error:
-        _answer(Outcome(NO_JOB, error.exit_code, str(error), error.hint))
-        return
-    _answer(Outcome(NO_JOB))
-    with token:
-        _sign(token, options)
+    chain = stored_chain(data_directory())
+    with open_token(task["token"], module=task["module"], pin_from=prompter, extra_chain=chain) as token:
+        yield lambda jobs: sign_jobs(token, options, jobs)
 
 
-def _sign(token: OpenToken, options: SignOptions) -> None:
-    for outcome in sign_jobs(token, options, _jobs()):
-        _answer(outcome)
+@contextmanager
+def _decrypting(task: dict[str, Any], prompter: _Given) -> Iterator[_Outcomes]:
+    from smime_agent.cli.bulk_decryption import decrypting_in_worker
+
+    with decrypting_in_worker(task, prompter) as outcomes:
+        yield outcomes
 
 
 def _jobs() -> Iterator[Job]:
@@ -94,6 +103,7 @@ def _answer(outcome: Outcome) -> None:
         "error": outcome.error,
         "hint": outcome.hint,
         "notes": outcome.notes,
+        "report": outcome.report,
     }
     write_all(_ANSWERS, [json.dumps(values).encode() + b"\n"])
 

@@ -1,4 +1,4 @@
-"""Signing in several processes, each with its own copy of the module: an HSM works in parallel, one lock does not.
+"""Work in several processes, each with its own copy of the module: an HSM works in parallel, one lock does not.
 
 The PIN was tried once before any worker starts, so none of them can spend a second try on a wrong one. A worker is
 started by exec, never by fork: a PKCS#11 module does not survive one. On its standard input come its task as a line of
@@ -24,20 +24,19 @@ from smime_agent.errors import PinError, TokenError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from smime_agent.api.signing import SignOptions
-    from smime_agent.cli.options import Access
-
 _AHEAD = 8  # jobs that a worker has before it has answered the first: it never waits for the parent
 _TOKEN_FAILED = TokenError.exit_code
 
 
-def sign_in_workers(access: Access, options: SignOptions, jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
-    """Sign in ``workers`` processes; outcomes come as they are ready."""
-    task, pin = access.verified_login(options)
+def in_workers(task: dict[str, object], pin: bytes, jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
+    """Do what ``task`` says with each job, in ``workers`` processes; outcomes come as they are ready.
+
+    ``task`` has the ``verb``, and what else that one's half in :mod:`smime_agent.cli.worker` asks for.
+    """
     pool = _Pool(jobs)
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        processes += [_start() for _ in range(workers)]
+        processes += [_start() for _ in range(min(workers, len(jobs)))]
         ready, failure = _logged_in(processes, task, pin)
         for process in ready:
             threading.Thread(target=pool.drive, args=(process,), daemon=True).start()
@@ -149,4 +148,4 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _outcome(job: Job, answer: bytes) -> Outcome:
     values = json.loads(answer)
-    return Outcome(job, values["exit_code"], values["error"], values["hint"], tuple(values["notes"]))
+    return Outcome(job, values["exit_code"], values["error"], values["hint"], tuple(values["notes"]), values["report"])
