@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from smime_agent.cms.recipients import KeyRecipient
-from smime_agent.errors import NoKeyError, SmimeAgentError, TokenAbsentError
+from smime_agent.errors import ModuleLoadError, NoKeyError, SmimeAgentError, TokenAbsentError
 from smime_agent.keyring.inquiry import Inquiry, Match
 from smime_agent.keyring.matching import KnownCertificates
 from smime_agent.keyring.pool import TokenPool
@@ -90,7 +90,9 @@ class DecryptionKeyring:
         self._pool.close()
 
     def _nothing(self, recipients: Sequence[KeyRecipient | OtherRecipient], inquiry: Inquiry) -> SmimeAgentError:
-        unmatched = self._unmatched(inquiry.present)
+        failures = [*inquiry.failures, *self._search.failures]
+        has_looked = not any(isinstance(failure, ModuleLoadError) for failure in failures)
+        unmatched = self._unmatched(inquiry.present, has_looked=has_looked)
         details = unmatched.details(recipients)
         if inquiry.failures:
             error = inquiry.failures[0]
@@ -105,8 +107,9 @@ class DecryptionKeyring:
             return NoKeyError(message, hint="'smime-agent key list' shows the keys", details=details)
         return NoKeyError(unmatched.sentence, hint=hint, details=details)
 
-    def _unmatched(self, present: Sequence[TokenInfo] = ()) -> Unmatched:
-        return Unmatched(self._from_elsewhere(), self._remembered(), present, self._pool.opened())
+    def _unmatched(self, present: Sequence[TokenInfo] = (), *, has_looked: bool = True) -> Unmatched:
+        known, opened = self._from_elsewhere(), self._pool.opened()
+        return Unmatched(known, self._remembered(), present, opened, has_looked=has_looked)
 
     def _from_elsewhere(self) -> KnownCertificates:
         """Certificates that are not on a token that is plugged in, or may not be."""

@@ -33,11 +33,15 @@ class Unmatched:
         sightings: Sequence[Sighting],
         present: Sequence[TokenInfo],
         opened: Sequence[OpenedToken] = (),
+        *,
+        has_looked: bool = True,
     ) -> None:
         """``known`` holds the certificates of ``sightings`` too.
 
-        ``present`` are the tokens that are plugged in, ``opened`` those of them that can be looked at.
+        ``present`` are the tokens that are plugged in, ``opened`` those of them that can be looked at. Unless it
+        ``has_looked``, nobody knows which are.
         """
+        self._has_looked = has_looked
         self._known = known
         self._present = present
         self._opened = opened
@@ -107,7 +111,7 @@ class Unmatched:
         if not sighting.has_key:
             seen = f"it was last seen, without its key, on {sighting.token_name} on {sighting.last_seen:%Y-%m-%d}"
         if not self._is_present(sighting):
-            return f"{seen}, which is not plugged in"
+            return f"{seen}, which is not plugged in" if self._has_looked else seen
         has_lost = any(one.has_lost(sighting.certificate) for one in self._opened if sighting.was_on(one.info))
         return f"{seen}, which has it no longer" if has_lost else f"{seen}, which is plugged in"
 
