@@ -8,23 +8,23 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from smime_agent.ahead import ahead
 from smime_agent.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 #: Chunks are gathered to at least this many octets before they are written: a small file costs one call.
 _GATHER = 1 << 16
-#: From so many octets on a thread costs less than it brings.
+#: From so many octets on room is reserved.
 _LARGE = 1 << 22
 
 
-def write_file(path: Path, chunks: Iterable[bytes], *, mode: int = 0o666) -> None:
+def write_file(path: Path, chunks: Iterable[bytes], *, mode: int = 0o666, size: int = 0) -> None:
     """Write a file: all of it, or nothing under that name. Devices and pipes are written through.
 
-    ``mode`` is what is permitted with a new file, as far as the umask lets it.
+    ``mode`` is what is permitted with a new file, as far as the umask lets it. ``size`` is about how many octets there
+    will be, where that is known: room for many is reserved, so that a disk that is too full is known at once.
 
     Raises:
         FileError: it cannot be written.
@@ -39,7 +39,7 @@ def write_file(path: Path, chunks: Iterable[bytes], *, mode: int = 0o666) -> Non
             with open(name, "wb", buffering=0) as device:
                 write_all(device.fileno(), chunks)
         else:
-            _write_beside(name, chunks, mode)
+            _write_beside(name, chunks, mode, size)
     except OSError as error:
         msg = f"cannot write {path}: {error.strerror}"
         raise FileError(msg) from error
@@ -51,27 +51,15 @@ def write_all(descriptor: int, chunks: Iterable[bytes]) -> None:
     Raises:
         OSError: it takes no more.
     """
-    rest = iter(chunks)
-    if _write_some(descriptor, rest, _LARGE):
-        with contextlib.closing(ahead(rest)) as others:  # what comes next is made while this is written
-            _write_some(descriptor, others)
-
-
-def _write_some(descriptor: int, chunks: Iterator[bytes], most: int | None = None) -> bool:
-    """Write ``most`` octets or a little more, else all; whether there may be others."""
     pending: list[bytes] = []
-    size = written = 0
+    size = 0
     for chunk in chunks:
         pending.append(chunk)
         size += len(chunk)
         if size >= _GATHER:
             _drain(descriptor, b"".join(pending))
-            written += size
             pending, size = [], 0
-            if most is not None and written >= most:
-                return True
     _drain(descriptor, b"".join(pending))
-    return False
 
 
 def _drain(descriptor: int, octets: bytes) -> None:
@@ -80,14 +68,20 @@ def _drain(descriptor: int, octets: bytes) -> None:
         written += os.write(descriptor, memoryview(octets)[written:])
 
 
-def _write_beside(path: str, chunks: Iterable[bytes], mode: int) -> None:
+def _write_beside(path: str, chunks: Iterable[bytes], mode: int, size: int) -> None:
     beside = os.path.join(os.path.dirname(path), f".smime-agent.{os.urandom(8).hex()}.part")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    descriptor = -1
     try:
         try:
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            if size > _LARGE:
+                os.posix_fallocate(descriptor, 0, size)  # which is also faster than to find room for each piece
             write_all(descriptor, chunks)
+            if size > _LARGE:
+                os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR))
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
         os.rename(beside, path)
     except BaseException:
         with contextlib.suppress(OSError):

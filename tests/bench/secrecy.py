@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from smime_agent.trust.evidence import RevocationMode
 from tests.bench import bare_decrypt, bare_loop, measure, strangers
 from tests.bench.row import MIB, Better, Row
 from tests.bench.setting import mail, smime_agent
-from tests.bench.verifying import write_large
+from tests.bench.verifying import settle, write_large
 from tests.support.ca import Wanted
 from tests.support.softhsm import MODULE, KnownPin
 
@@ -145,6 +146,7 @@ def _opened_large(
         write_large(plain, _SENDER, path.stat().st_size * 3 // 4)
         strangers.openssl_encrypt(plain, on_token, path, pair[1], cipher=cipher)
         plain.unlink()
+        settle(path)
     yield from _compared(
         f"{what}, decrypt",
         0.25,
@@ -170,6 +172,7 @@ def _compared(
     ran: dict[str, list[measure.Ran]] = {rival: [] for rival in rivals}
 
     def once(rival: str) -> float:
+        os.sync()  # what the one before left to be written is not for this one to wait for
         ran[rival].append(rivals[rival]())
         return ran[rival][-1].seconds
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import os
 import tracemalloc
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from smime_agent.mime import base64_lines
 from smime_agent.mime.base64_lines import decoded_in_place
 from smime_agent.mime.decode import Base64Decoder
 from smime_agent.source import Source
+from smime_agent.verdict import Code, UntrustworthyError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +39,7 @@ def lined(octets: bytes, columns: int = 76, end: bytes = b"\r\n") -> bytes:
 
 def in_place(text: bytes, before: bytes = b"", after: bytes = b"") -> tuple[Source, bool] | None:
     whole = Source.from_bytes(before + text + after)
-    return decoded_in_place(whole, len(before), len(before) + len(text), iter)
+    return decoded_in_place(whole, len(before), len(before) + len(text))
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
@@ -96,8 +98,20 @@ def test_what_is_decoded_in_place_is_what_a_lenient_reader_decodes(changes: list
     expected = b"".join(decoder.decode([bytes(text)]))
     found = in_place(bytes(text))
     if found is not None:
-        pieces = b"".join(found[0].read(at, at + 333) for at in range(0, found[0].size, 333))
-        assert (pieces, found[1]) == (expected, decoder.trailing)
+        with suppress(UntrustworthyError):  # it is refused, or it is read as all do
+            pieces = b"".join(found[0].read(at, at + 333) for at in range(0, found[0].size, 333))
+            assert (pieces, found[1]) == (expected, decoder.trailing)
+
+
+@pytest.mark.parametrize("octets", [b"=", b"!", b"-", b"\n"])
+def test_what_stands_in_a_line_and_does_not_belong_there_is_refused(octets: bytes) -> None:
+    text = bytearray(lined(OCTETS))
+    text[4000:4001] = octets
+    found = in_place(bytes(text))
+    assert found is not None
+    with pytest.raises(UntrustworthyError, match="stands something else") as caught:
+        found[0].read()
+    assert caught.value.reason.code is Code.MALFORMED_CMS
 
 
 @given(st.lists(st.sampled_from([b"QUJD", b"Q", b"+/", b"\r\n", b"\n", b" ", b"!", b"\0", b"\xff"]), max_size=60))
@@ -114,7 +128,7 @@ def test_lines_that_are_others_later_are_noticed(tmp_path: Path) -> None:
     text = lined(OCTETS * 150)
     path.write_bytes(text)
     with Source.from_path(path) as whole:
-        found = decoded_in_place(whole, 0, whole.size, iter)
+        found = decoded_in_place(whole, 0, whole.size)
         assert found is not None
         path.write_bytes(b"\r\n" * (len(text) // 2))
         with pytest.raises(FileError, match="changed while it was read"):
@@ -127,7 +141,7 @@ def test_memory_does_not_grow_with_the_body(monkeypatch: pytest.MonkeyPatch) -> 
     whole = Source.from_reader(lambda start, end: (block * 6)[start % len(block) :][: end - start], 400 * len(block))
     tracemalloc.start()
     try:
-        found = decoded_in_place(whole, 0, whole.size, iter)
+        found = decoded_in_place(whole, 0, whole.size)
         assert found is not None
         assert sum(map(len, found[0].chunks())) == 57 * 1000 * 400
         peak = tracemalloc.get_traced_memory()[1]

@@ -102,12 +102,13 @@ class Encrypted:
     """One encrypted message, written while it is read: consume it once, before its source is closed.
 
     ``plan`` says for whom it is; its name is empty for the one that all may see, else ``bcc-1`` and so on. ``notes``
-    are sentences that a person should read.
+    are sentences that a person should read. It has ``at_least`` so many octets.
     """
 
     chunks: Iterator[bytes]
     plan: PlannedMessage
     notes: tuple[str, ...] = ()
+    at_least: int = 0
 
     def __bytes__(self) -> bytes:
         """All of it."""
@@ -119,7 +120,7 @@ class Encrypted:
         Raises:
             FileError: it cannot be written.
         """
-        write_file(path, self.chunks)
+        write_file(path, self.chunks, size=self.at_least)
 
 
 class Encryptor:
@@ -247,6 +248,7 @@ class Encryptor:
                 road.encrypt(prepared, plaintext, message.negotiated, randomness=os.urandom, name=name),
                 message,
                 (*notes, *message.negotiated.warnings),
+                plaintext.length * 4 // 3,
             )
             for message in plan.messages()
         )
@@ -271,7 +273,8 @@ class Encryptor:
         name = self._options.recipient_name
         cms = road.encrypt_content(content, message.negotiated, randomness=os.urandom, name=name)
         told = (*notes, *message.negotiated.warnings)
-        return Encrypted(armor(cms, "CMS") if self._options.form is Format.PEM else cms, message, told)
+        chunks = armor(cms, "CMS") if self._options.form is Format.PEM else cms
+        return Encrypted(chunks, message, told, content.length)
 
 
 def read_certificates(paths: Sequence[Path]) -> Certificates:

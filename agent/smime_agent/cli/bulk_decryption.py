@@ -16,7 +16,7 @@ from smime_agent.api.verifying import Verifier, VerifyOptions
 from smime_agent.certificates.history import History, history_path
 from smime_agent.cli import ui
 from smime_agent.cli.bulk import Outcome
-from smime_agent.cli.card import decryption_card
+from smime_agent.cli.card import decryption_card, headline
 from smime_agent.cli.findings import decryption_as_json, failure_as_json
 from smime_agent.cli.jobs import Job, make_folder, plan_jobs
 from smime_agent.cli.options import RememberingPrompter
@@ -118,12 +118,16 @@ def _decrypted(decryptor: Decryptor, manner: Manner, job: Job) -> Outcome:
         decryptor.opened(source, expected_sender=manner.expected_sender) as found,
     ):
         if job.output != _NOWHERE:
-            write_result(found.content(), job.output, secret=True)
+            write_result(found.content(), job.output, secret=True, size=found.size)
         name = str(job.message)
         if manner.json:
             return Outcome(job, found.exit_code, report=_json(decryption_as_json(found, name)))
-        is_remarkable = found.exit_code or not found.is_authenticated
-        return Outcome(job, found.exit_code, notes=tuple(decryption_card(found, name)) if is_remarkable else ())
+        notes: tuple[str, ...] = ()
+        if found.exit_code:
+            notes = (*decryption_card(found, name), "")
+        elif not found.is_authenticated and found.signature is None:
+            notes = (f"{name}: {headline(found)}",)
+        return Outcome(job, found.exit_code, notes=notes)
 
 
 def _verified_login(access: Access) -> tuple[dict[str, object], bytes]:
@@ -180,7 +184,7 @@ def _told(outcomes: Iterable[Outcome], progress: ui.Progress) -> Iterator[Outcom
         if outcome.report:
             ui.out(outcome.report)
         if outcome.notes:
-            ui.note(*outcome.notes, "")
+            ui.note(*outcome.notes)
         if outcome.error:
             name = str(outcome.job.message)
             ui.note(f"smime-agent: error: {'' if name in outcome.error else name + ': '}{outcome.error}")

@@ -70,7 +70,7 @@ def _entries(verification: Verification, file: str | None) -> Iterator[tuple[str
 
 def decryption_card(decryption: Decryption, file: str | None = None) -> Iterator[str]:
     """The lines of a card for a person who decrypted a message."""
-    yield _decrypted(decryption)
+    yield headline(decryption)
     entries = [("file", file)] if file is not None else []
     entries += [entry for encryption in decryption.encryptions for entry in _of_encryption(encryption)]
     if decryption.is_partial:
@@ -88,7 +88,8 @@ def decryption_card(decryption: Decryption, file: str | None = None) -> Iterator
     yield from card(signature)
 
 
-def _decrypted(decryption: Decryption) -> str:
+def headline(decryption: Decryption) -> str:
+    """What is to be said first: that it was decrypted, and what that alone is worth."""
     if decryption.signature is not None:  # what that is worth is said below
         return "decrypted"
     if decryption.is_authenticated:
@@ -151,19 +152,22 @@ def folded(label: str, value: str) -> Iterator[str]:
     if len(shown) > _LONGEST:
         shown = shown[:_LONGEST] + " ..."
     width = max(shutil.get_terminal_size().columns - len(_INDENT) - 1, _NARROWEST)
-    line, indent = "", f"  {label.ljust(10)}  "
+    line, taken, indent = "", 0, f"  {label.ljust(10)}  "
     for character in shown:
-        if sum(map(_cells, line)) + _cells(character) > width:
+        cells = _cells(character)
+        if taken + cells > width:
             whole, blank, begun = line.rpartition(" ")  # a word that is longer than a line is cut
             yield indent + (whole if blank else line)
             line, indent = (begun if blank else ""), _INDENT
+            taken = _cells(line)
         line += character
+        taken += cells
     yield indent + line
 
 
-def _cells(character: str) -> int:
-    """How many places of a terminal a character takes at most: terminals and fonts differ beyond ASCII."""
-    return 1 if character.isascii() else 2
+def _cells(text: str) -> int:
+    """How many places of a terminal a text takes at most: terminals and fonts differ beyond ASCII."""
+    return len(text) if text.isascii() else sum(1 if character.isascii() else 2 for character in text)
 
 
 def shown_address(address: str) -> str:

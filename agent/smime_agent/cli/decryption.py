@@ -57,7 +57,7 @@ def decrypt_one(access: Access, options: VerifyOptions, path: Path | None, task:
                 decryptor.opened(source, part=task.part, expected_sender=task.expected_sender) as found,
             ):
                 if target is not None or to_stdout:
-                    write_result(found.content(), target, secret=True)
+                    write_result(found.content(), target, secret=True, size=found.size)
                 _show(found, path, json=task.json)
                 return found.exit_code
         except SmimeAgentError as error:

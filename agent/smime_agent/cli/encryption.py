@@ -147,7 +147,7 @@ class _Work:
     def _write(self, messages: Sequence[Encrypted], path: Path | None, output: Path | None) -> list[Path | None]:
         """Write the messages, all of them or none; where they are is returned."""
         if self._task.output_dir is None or output is None:
-            write_result(messages[0].chunks, output)
+            write_result(messages[0].chunks, output, size=messages[0].at_least)
             return [output]
         places = [output if not message.plan.name else _beside(output, message.plan.name) for message in messages]
         for place in places:

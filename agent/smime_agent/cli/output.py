@@ -62,8 +62,8 @@ def check_output(output: Path | None, *, binary: bool = False) -> None:
         raise UsageError(msg, hint="use -o FILE, or PEM")
 
 
-def write_result(chunks: Iterable[bytes], output: Path | None, *, secret: bool = False) -> None:
-    """Write a result to a file, or to standard output where there is none.
+def write_result(chunks: Iterable[bytes], output: Path | None, *, secret: bool = False, size: int = 0) -> None:
+    """Write a result, of about ``size`` octets if that is known, to a file, or to standard output where there is none.
 
     What is ``secret`` is for the person alone: a new file can be read by nobody else. What goes to a terminal cannot
     steer it.
@@ -72,7 +72,7 @@ def write_result(chunks: Iterable[bytes], output: Path | None, *, secret: bool =
         FileError: nobody reads it any more, or there is no room.
     """
     if output is not None:
-        write_file(output, chunks, mode=0o600 if secret else 0o666)
+        write_file(output, chunks, mode=0o600 if secret else 0o666, size=size)
         return
     try:
         write_all(sys.stdout.fileno(), _shown(chunks) if sys.stdout.isatty() else chunks)

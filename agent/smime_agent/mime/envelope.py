@@ -133,6 +133,9 @@ def cms_of(part: Part) -> tuple[Source, bool]:
     """
     refuse_ambiguous(part)
     _refuse_other_name(part)
+    found = part.decode_in_place()
+    if found is not None:  # the first line is base64 and no longer than a line may be: see below
+        return found
     return part.decode_to_source(_one_in_base64 if part.encoding == b"base64" else _no_base64)
 
 

@@ -86,21 +86,25 @@ class Part:
         return self._decoder().decode(self.raw(header=False))
 
     def decode_to_source(self, through: Callable[[Iterator[bytes]], Iterator[bytes]] = iter) -> tuple[Source, bool]:
-        """The body without its encoding, for the caller to close before the source of the part.
+        """The body without its encoding, in memory up to 1 MiB and else in an unlinked file, for the caller to close.
 
-        It is in memory up to 1 MiB, and else decoded where it is read, or in an unlinked file. And whether something
-        follows the padding that ends the base64, which is not decoded (RFC 2045, 6.8). ``through`` sees the octets
-        before they are decoded, and hands them on.
+        And whether something follows the padding that ends the base64, which is not decoded (RFC 2045, 6.8).
+        ``through`` sees the octets before they are decoded.
         """
-        if self.encoding == b"base64" and self.end - self.body > Source.IN_MEMORY:
-            from smime_agent.mime.base64_lines import decoded_in_place  # most mail is small
-
-            found = decoded_in_place(self.source, self.body, self.end, through)
-            if found is not None:
-                return found
         decoder = self._decoder()
         source = source_of(decoder.decode(through(self.raw(header=False))))
         return source, decoder.trailing
+
+    def decode_in_place(self) -> tuple[Source, bool] | None:
+        """The same of a large body in regular lines of base64, without a copy: the source of the part must stay open.
+
+        Else nothing. What later reads raise: see :func:`.decoded_in_place`.
+        """
+        if self.encoding != b"base64" or self.end - self.body <= Source.IN_MEMORY:
+            return None
+        from smime_agent.mime.base64_lines import decoded_in_place  # most mail is small
+
+        return decoded_in_place(self.source, self.body, self.end)
 
     def _decoder(self) -> Decoder:
         return decoder_of(self.encoding)

@@ -52,16 +52,23 @@ def canonical_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def base64_encode(chunks: Iterable[bytes], columns: int = _COLUMNS) -> Iterator[bytes]:
     """Base64 in lines of ``columns`` (a multiple of 4), with CRLF between them and none after the last."""
     octets = columns // 4 * 3
-    rest = separator = b""
+    rest = b""
+    before: tuple[bytes, ...] = ()  # an empty line, so that CRLF stands before the next
     for chunk in chunks:
-        data = rest + chunk
-        cut = len(data) - len(data) % octets
-        rest = data[cut:]
-        if cut:
-            yield separator + _wrap(b64encode(data[:cut]), columns)
-            separator = b"\r\n"
+        begun = min(octets - len(rest), len(chunk)) if rest else 0  # completes the line that was begun
+        rest += chunk[:begun]
+        lines = [b64encode(rest)] if begun and len(rest) == octets else []
+        if len(rest) == octets:
+            rest = b""
+        cut = begun + (len(chunk) - begun) // octets * octets
+        if cut > begun:
+            lines += _cut(b64encode(memoryview(chunk)[begun:cut]), columns)
+        rest += chunk[cut:]
+        if lines:
+            yield b"\r\n".join((*before, *lines))
+            before = (b"",)
     if rest:
-        yield separator + b64encode(rest)
+        yield b"\r\n".join((*before, b64encode(rest)))
 
 
 def base64_encode_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -107,9 +114,14 @@ def quoted_printable_repair(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _wrap(encoded: bytes, columns: int) -> bytes:
     # struct cuts a string into equal lines six times as fast as slices do.
-    full, rest = divmod(len(encoded), columns)
-    lines = _lines(full, columns).unpack_from(encoded)
+    rest = len(encoded) % columns
+    lines = _cut(encoded, columns)
     return b"\r\n".join((*lines, encoded[-rest:]) if rest else lines)
+
+
+def _cut(encoded: bytes, columns: int) -> tuple[bytes, ...]:
+    """The whole lines that are in it."""
+    return _lines(len(encoded) // columns, columns).unpack_from(encoded)
 
 
 @functools.lru_cache(maxsize=64)

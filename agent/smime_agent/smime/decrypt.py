@@ -31,12 +31,13 @@ _ENCRYPTED = frozenset({oids.ID_ENVELOPED_DATA, oids.ID_AUTH_ENVELOPED_DATA})
 class Decryption:
     """What came out of a message.
 
-    ``content`` gives exactly what had been encrypted, signatures in it included. ``is_partial``: it was only a part of
-    a mail. ``verification`` says what there is to be said about signatures, on whichever layer; ``must_be_signed``:
-    somebody was named who should have signed.
+    ``content`` gives exactly what had been encrypted, signatures in it included: ``size`` octets. ``is_partial``: it
+    was only a part of a mail. ``verification`` says what there is to be said about signatures, on whichever layer;
+    ``must_be_signed``: somebody was named who should have signed.
     """
 
     content: Callable[[], Iterator[bytes]]
+    size: int
     verification: Verification
     is_partial: bool = False
     must_be_signed: bool = False
@@ -101,7 +102,7 @@ class DecryptRoad:
         must = expected_sender is not None
         if part is None and opened.plaintext is not None:
             found = judged(opened, claims, expected_sender)
-            return Decryption(opened.plaintext.chunks, found, must_be_signed=must)
+            return Decryption(opened.plaintext.chunks, opened.plaintext.size, found, must_be_signed=must)
         parts = _encrypted_parts(opened, resources)
         if part is None:
             raise _not_encrypted(parts)
@@ -113,7 +114,7 @@ class DecryptRoad:
         if alone.plaintext is None:
             raise _not_encrypted({})
         found = judged(alone, None, expected_sender)
-        return Decryption(alone.plaintext.chunks, found, is_partial=True, must_be_signed=must)
+        return Decryption(alone.plaintext.chunks, alone.plaintext.size, found, is_partial=True, must_be_signed=must)
 
     def _open(self, opened: OpenedMessage, source: Source, resources: ExitStack) -> Claims | None:
         """Take off all layers; who the mail says it is from is returned."""
