@@ -16,7 +16,7 @@ MAKEFLAGS += --no-print-directory
 help:  ## this list
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: runtime  ## set up, then sign a mail on a throw-away token, verify it and a spoof
+demo: runtime  ## set up, then a signed and encrypted mail between two people on two throw-away tokens
 	@$(BIN)/smime-agent demo
 
 test: judges lint types contract unit readme wheel  ## set up, then every gate below
@@ -60,7 +60,7 @@ fuzz: venv  ## random input, guided by coverage; SECONDS=600 TARGETS="mail cms";
 	@echo "fuzz: $(SECONDS) seconds"
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(TARGETS)
 
-bench: judges  ## what signing and verifying cost, and a start
+bench: judges  ## what signing, verifying, encrypting and decrypting cost, and a start
 	@$(BIN)/python -m tests.bench
 
 format: venv  ## let ruff write the format, and the README's help

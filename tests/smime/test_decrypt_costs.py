@@ -172,6 +172,19 @@ def test_no_more_than_ten_keys_are_used_for_a_message(verifier: Verifier, mine: 
     assert keys.used == 10
 
 
+def test_layers_share_the_keys_that_may_be_tried_in_vain(verifier: Verifier, mine: bytes) -> None:
+    """Ten layers of ten tries would be a hundred touches."""
+    wrong = [mine[:-1] + bytes((number,)) for number in range(200) if number != mine[-1]]
+    inner = auth_enveloped([*wrong[:5], mine], CONTENT, KEY)
+    few, many = (auth_enveloped([*wrong[:number], mine], inner, KEY) for number in (4, 9))
+    keys = Counting(bob_of())
+    assert (opened(Decryptor(keys, verifier), few), keys.used) == (CONTENT, 5 + 6)
+    keys = Counting(bob_of())
+    with pytest.raises(DecryptionError), Decryptor(keys, verifier).opened(many):
+        pass
+    assert keys.used == 10 + 1
+
+
 def test_a_recipient_that_is_damaged_is_no_obstacle_to_the_next(decryptor: Decryptor) -> None:
     """Both are Bob's; the first is wrapped in a way that is not supported."""
     ec, rsa = (Seal((bob_of(kind).certificate,)).recipient_infos(KEY)[0] for kind in ("ec", "rsa"))

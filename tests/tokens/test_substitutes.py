@@ -29,3 +29,10 @@ def test_no_octets_come_twice() -> None:
 
 def test_the_secret_is_not_shown() -> None:
     assert repr(SubstituteKeys(lambda size: b"secret" * size)) == "SubstituteKeys(...)"
+
+
+def test_who_adopts_the_secret_gives_the_same_keys() -> None:
+    ours, theirs = SubstituteKeys(), SubstituteKeys()
+    assert ours(b"a ciphertext", 32) != theirs(b"a ciphertext", 32)
+    theirs.adopt(ours.reveal())
+    assert ours(b"a ciphertext", 32) == theirs(b"a ciphertext", 32)

@@ -88,7 +88,7 @@ def root(
         ),
     ] = None,
 ) -> None:
-    """Sign mail with a key that never leaves its smart card or HSM, and verify what others signed.
+    """Sign and decrypt mail with keys that never leave their smart card or HSM; encrypt and verify mail.
 
     What a person reads goes to standard error, results go to standard output or to -o FILE.
     """

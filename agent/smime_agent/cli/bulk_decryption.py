@@ -26,6 +26,7 @@ from smime_agent.config import data_directory
 from smime_agent.errors import PinError, SmimeAgentError, TokenError, UsageError
 from smime_agent.tokens.objects import read_objects
 from smime_agent.tokens.session import TokenSession
+from smime_agent.tokens.substitutes import OF_THIS_PROCESS
 from smime_agent.tokens.token import Search
 from smime_agent.trust.evidence import RevocationMode
 
@@ -73,6 +74,7 @@ def decrypt_many(
 
             task, pin = _verified_login(access)
             task |= {"verb": "decrypt", **asdict(manner), "verify": _plain(options)}
+            task["substitutes"] = OF_THIS_PROCESS.reveal().hex()
             return _report(_told(in_workers(task, pin, jobs, workers), progress), len(jobs))
         with access.decryption_keys(manner.key) as keys:
             decryptor = Decryptor(keys, verifier, legacy=manner.legacy)
@@ -102,6 +104,7 @@ def decrypting_in_worker(
     Raises:
         TokenError, PinError, UsageError, FileError
     """
+    OF_THIS_PROCESS.adopt(bytes.fromhex(task["substitutes"]))
     manner = Manner(task["key"], task["expected_sender"], legacy=task["legacy"], json=task["json"])
     search = Search(task["token"], task["module"])
     verifier = Verifier(_options(task["verify"]), on_fetch=tell_host)

@@ -49,7 +49,10 @@ def demo(
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep the tokens, the CA and the mails here.")
     ] = None,
 ) -> None:
-    """Sign, encrypt, decrypt and verify a mail between two people on two throw-away tokens, and see through a spoof."""
+    """Show all of it between two people, on two throw-away tokens.
+
+    A mail is signed, encrypted, decrypted and verified, OpenSSL says what it thinks of it, and a spoof is seen through.
+    """
     folder = _folder(keep)
     try:
         stage = Stage(folder)

@@ -142,7 +142,7 @@ def encrypt(
     module: ModuleOption = None,
     use_last_pin_try: LastTryOption = False,
 ) -> None:
-    """Encrypt mail, or any file, to people whose certificates are checked first.
+    """Encrypt mail, or any file, to people with checked certificates.
 
     The recipients are those of To, Cc and Bcc, unless --to or --cert name them, and the sender.
     Their certificates are those of --cert, else those that 'verify --remember' or you put into the contacts.

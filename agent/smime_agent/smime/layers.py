@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: More layers than these around one mail are not taken off.
 LAYER_LIMIT: Final = 10
+#: More keys of ours than these are not tried for one mail: each may ask for a touch.
+TRY_LIMIT: Final = 10
 #: More parts than these that are protected on their own are not listed.
 ERRANT_LIMIT: Final = 10
 _ENCRYPTED: Final = frozenset({oids.ID_ENVELOPED_DATA, oids.ID_AUTH_ENVELOPED_DATA})
@@ -53,6 +55,7 @@ class OpenedMessage:
         self._resources = resources
         self._opener = opener
         self._expansion: int | None = None  # octets that may still come out of compression
+        self._tries = TRY_LIMIT
         self.layers: list[Layer] = []
         self.reasons: list[Reason] = []
         self.notes: list[Reason] = []
@@ -182,12 +185,13 @@ class OpenedMessage:
             self.layers.append(Layer(LayerType.ENCRYPTED, form))
             return None
         try:
-            opened = self._opener.open(source)
+            opened = self._opener.open(source, self._tries)
         except NoKeyError as error:
             if self.plaintext is None:
                 raise
             self.layers.append(Layer(LayerType.ENCRYPTED, form, notes=(Reason(Code.NO_KEY, str(error)),)))
             return None
+        self._tries -= opened.tries - 1  # a layer may have one at least
         self.plaintext = self._resources.enter_context(opened.content)
         reasons = tuple(_trailing(trailing=trailing or opened.trailing))
         content = opened.content.chunks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from smime_agent.accepted import RSA_ENCRYPTION_OID
 from smime_agent.cms.ciphers import DecryptionError
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from smime_agent.keys import Decrypter
     from smime_agent.source import Source
     from smime_agent.x509 import Certificate
-
-#: Keys of ours that are tried for one layer: each may ask for a touch.
-MAXIMUM_TRIES: Final = 10
 
 
 class KeyMatch(Protocol):
@@ -62,12 +59,13 @@ class DecryptionKeys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenedEnvelope:
-    """An encrypted layer that was opened; ``content`` is for the caller to close."""
+    """An encrypted layer that was opened; ``content`` is for the caller to close. It took so many ``tries``."""
 
     content: Source
     content_type: str
     encryption: Encryption
     trailing: bool
+    tries: int
 
 
 class Opener:
@@ -77,10 +75,11 @@ class Opener:
         self._keys = keys
         self._legacy = legacy
 
-    def open(self, source: Source) -> OpenedEnvelope:
+    def open(self, source: Source, most: int) -> OpenedEnvelope:
         """Open EnvelopedData or AuthEnvelopedData. Of what is authenticated nothing is seen before it was checked.
 
-        A wrong key, a wrong padding and a changed content are one error: a padding oracle lives on telling them apart.
+        At most so many keys are tried. A wrong key, a wrong padding and a changed content are one error: a padding
+        oracle lives on telling them apart.
 
         Raises:
             DecryptionError: it was changed, or encrypted for another key than it says.
@@ -93,7 +92,7 @@ class Opener:
         envelope.check_algorithm(legacy=self._legacy)  # before anybody is asked for a PIN or a touch
         recipients = read_recipients(envelope.recipient_infos, envelope.algorithm)
         failure: SmimeAgentError | None = None
-        for match in islice(self._keys.pairs(recipients), MAXIMUM_TRIES):
+        for tries, match in enumerate(islice(self._keys.pairs(recipients), most), 1):
             try:
                 key = match.decrypter.unwrap(match.recipient.wrapped, legacy=self._legacy)
                 content = open_envelope(envelope, key, legacy=self._legacy)
@@ -111,7 +110,7 @@ class Opener:
                 match.certificate,
                 match.decrypter.name,
             )
-            return OpenedEnvelope(content, envelope.content_type, encryption, envelope.trailing > 0)
+            return OpenedEnvelope(content, envelope.content_type, encryption, envelope.trailing > 0, tries)
         raise failure or DecryptionError()
 
 

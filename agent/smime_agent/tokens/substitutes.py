@@ -28,6 +28,14 @@ class SubstituteKeys:
         """Never the secret."""
         return "SubstituteKeys(...)"
 
+    def reveal(self) -> bytes:
+        """The secret, for a process that works on the same messages."""
+        return self._secret
+
+    def adopt(self, secret: bytes) -> None:
+        """Give the same keys as the process that has this secret: a message has one fate, whoever decrypts it."""
+        self._secret = secret
+
     def __call__(self, ciphertext: bytes, size: int) -> bytes:
         """A key of ``size`` octets, of which there are 255 blocks at most."""
         blocks = (
