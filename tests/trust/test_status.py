@@ -82,6 +82,13 @@ def test_a_revoked_issuer() -> None:
     assert codes(ask(CRL, revoked)) == [Code.ISSUER_REVOKED]
 
 
+@pytest.mark.parametrize(("crl", "expected"), [(CRL, []), (ISSUING.crl(REVOKED), [Code.REVOKED])])
+def test_a_crl_of_an_anchor_counts_whoever_issued_that(crl: bytes, expected: list[Code]) -> None:
+    policy = TrustPolicy((ISSUING.anchor,), NOW, RevocationMode.REQUIRE)
+    result = PathValidator(policy, GivenEvidence((crl,), ())).validate(ALICE.certificate, [])
+    assert codes(result) == expected
+
+
 def test_a_crl_of_a_message_counts() -> None:
     validator = PathValidator(TrustPolicy((ROOT.anchor,), NOW))
     assert codes(validator.validate(ALICE.certificate, [ISSUING.der], crls=[ISSUING.crl(REVOKED)])) == [Code.REVOKED]

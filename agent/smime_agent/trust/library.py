@@ -55,11 +55,26 @@ def path_of(chain: Sequence[Certificate]) -> Any:  # noqa: ANN401 - the library 
     Constraints on addresses are left out: they are judged elsewhere, and here not rightly.
     """
     from pyhanko_certvalidator.authority import CertTrustAnchor
-    from pyhanko_certvalidator.path import ValidationPath
 
     own = [without_mailbox_constraints(certificate.encoded) for certificate in reversed(chain)]
     leaf = own[-1] if len(own) > 1 else None
-    return ValidationPath(CertTrustAnchor(own[0]), own[1:-1], leaf)
+    return _anchored_path()(CertTrustAnchor(own[0]), own[1:-1], leaf)
+
+
+@lru_cache(maxsize=1)
+def _anchored_path() -> Any:  # noqa: ANN401 - the same
+    """The library's path, which looks for the issuer of an anchor where that was issued by somebody, and finds none."""
+    from pyhanko_certvalidator.path import ValidationPath
+
+    class AnchoredPath(ValidationPath):
+        def truncate_to_issuer_and_append(self, cert: Any) -> Any:  # noqa: ANN401 - the library has no types
+            """The path to a certificate that signed a CRL; the anchor itself is where it begins."""
+            anchor: Any = self.trust_anchor.authority
+            if cert.dump() == anchor.certificate.dump():
+                return AnchoredPath(self.trust_anchor, [], None)
+            return super().truncate_to_issuer_and_append(cert)
+
+    return AnchoredPath
 
 
 def validate(chain: Sequence[Certificate], at: datetime, policies: PolicyInputs) -> frozenset[str]:
@@ -194,10 +209,8 @@ def _revocation_context(data: RevocationData, place: int, lists: Any, responses:
 
 
 def _path_to(path: Any, place: int) -> Any:  # noqa: ANN401 - the library has no types
-    from pyhanko_certvalidator.path import ValidationPath
-
     certificates = list(path.iter_certs(include_root=True))[1 : place + 1]
-    return ValidationPath(path.trust_anchor, certificates[:-1], certificates[-1] if certificates else None)
+    return _anchored_path()(path.trust_anchor, certificates[:-1], certificates[-1] if certificates else None)
 
 
 def _context(  # noqa: PLR0913, PLR0917 - the library's parts
