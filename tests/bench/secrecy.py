@@ -41,11 +41,10 @@ _UNTRUSTED: Final = VerifyOptions(system_roots=False, revocation=RevocationMode.
 
 def rows(setting: Setting, size: Size) -> Iterator[Row]:
     """Every comparison, as soon as it is measured."""
-    key = setting.token.enrol(setting.authority, KeyType.RSA_2048, _DORA, KeyUsage.DECRYPT)
-    certificate = setting.folder / "dora.pem"
-    with setting.token.session() as session:
-        certificate.write_bytes(read_objects(session).certificates_of(key)[0].certificate.pem)
-    yield from _small_mails(setting, size, certificate)
+    small = _Small(setting, KeyType.RSA_2048, 2048, size.verified_mails)
+    yield from small.rows(size.rounds)
+    yield from small.rows_of_commands(size.rounds)
+    yield from _Small(setting, KeyType.RSA_4096, 4096, size.verified_mails // 4).rows(size.rounds)
     yield from _large_mail(setting, size)
 
 
@@ -57,55 +56,76 @@ def _encryptor(setting: Setting) -> Encryptor:
     )
 
 
-def _small_mails(setting: Setting, size: Size, certificate: Path) -> Iterator[Row]:
-    """Mails of 10 kB for an RSA-2048 key on the token."""
-    encryptor = _encryptor(setting)
-    to_dora = Addressing((_ADDRESS,), certificates=read_certificates([certificate]))
-    mails = [encryptor.encrypt(mail(_SENDER, number), to_dora)[0] for number in range(size.verified_mails)]
-    folder = setting.folder / "encrypted"
-    folder.mkdir()
-    for number, encrypted in enumerate(mails):
-        (folder / f"{number:05}.eml").write_bytes(encrypted)
-    keys = DecryptionKeyring(Search(bare_loop.TOKEN, MODULE), KnownPin(), today=datetime.now(UTC).date())
-    with closing(keys):
-        decryptor = Decryptor(keys, Verifier(_UNTRUSTED))
+class _Small:
+    """Mails of 10 kB for an RSA key on the token."""
 
-        def library() -> None:
-            for encrypted in mails:
-                with decryptor.opened(encrypted) as found:
-                    b"".join(found.content())
+    def __init__(self, setting: Setting, key_type: KeyType, bits: int, count: int) -> None:
+        key = setting.token.enrol(setting.authority, key_type, _DORA, KeyUsage.DECRYPT)
+        certificate = setting.folder / f"dora-{bits}.pem"
+        with setting.token.session() as session:
+            certificate.write_bytes(read_objects(session).certificates_of(key)[0].certificate.pem)
+        self._setting, self._bits, self._count = setting, bits, count
+        self._encryptor = _encryptor(setting)
+        self._to_dora = Addressing((_ADDRESS,), certificates=read_certificates([certificate]))
+        self._mails = [self._encryptor.encrypt(mail(_SENDER, number), self._to_dora)[0] for number in range(count)]
+        self._what = f"{count:,} mails, RSA-{bits}"
 
-        library()  # logs in
-        session = modules.load(MODULE).library.get_token(token_label=bare_loop.TOKEN).open()
-        bare = bare_decrypt.BareDecrypt(session, len(mails))
-        script = (sys.executable, bare_decrypt.__file__, MODULE, str(len(mails)))
+    def rows(self, rounds: int) -> Iterator[Row]:
+        """The library in this process against C_Decrypt alone, and what encrypting takes."""
+        keys = DecryptionKeyring(Search(bare_loop.TOKEN, MODULE), KnownPin(), today=datetime.now(UTC).date())
+        with closing(keys):
+            decryptor = Decryptor(keys, Verifier(_UNTRUSTED))
+            self._open_all(decryptor)  # logs in
+            session = modules.load(MODULE).library.get_token(token_label=bare_loop.TOKEN).open()
+            bare = bare_decrypt.BareDecrypt(session, self._count, self._bits)
+            seconds = measure.in_turns(
+                {
+                    "bare": lambda: measure.timed(bare),
+                    "library": lambda: measure.timed(lambda: self._open_all(decryptor)),
+                    "encrypt": lambda: measure.timed(self._encrypt_all),
+                },
+                rounds,
+            )
+            session.close()
+        yield self._rate(seconds, "library", "bare", "decrypted by the library", 0.85)
+        each = median(seconds["encrypt"]) * 1000 / self._count
+        peer = f"{self._count / median(seconds['bare']):,.0f} C_Decrypt/s"
+        yield Row(
+            f"{self._what}, encrypted by the library, each", f"{each:.2f} ms", peer, each, None, Better.LESS, " ms"
+        )
+
+    def rows_of_commands(self, rounds: int) -> Iterator[Row]:
+        """``decrypt --output-dir``, in one process and in two, against the script."""
+        folder = self._setting.folder / "encrypted"
+        folder.mkdir()
+        for number, encrypted in enumerate(self._mails):
+            (folder / f"{number:05}.eml").write_bytes(encrypted)
+        command = _decrypt(folder, "--output-dir", self._setting.folder / "opened")
+        script = (sys.executable, bare_decrypt.__file__, MODULE, str(self._count), str(self._bits))
         seconds = measure.in_turns(
             {
-                "bare": lambda: measure.timed(bare),
-                "library": lambda: measure.timed(library),
                 "script": lambda: measure.run(script).seconds,
-                "command": lambda: measure.run(_decrypt(folder, "--output-dir", setting.folder / "opened")).seconds,
-                "encrypt": lambda: measure.timed(lambda: _encrypt_all(encryptor, to_dora, len(mails))),
+                "one": lambda: measure.run(command).seconds,
+                "two": lambda: measure.run((*command, "--workers", "2")).seconds,
             },
-            size.rounds,
+            rounds,
         )
-        session.close()
-    count = f"{len(mails):,} mails, RSA-2048"
-    rate = {rival: f"{len(mails) / median(times):,.0f}" for rival, times in seconds.items()}
-    for ours, peer, label, target in (
-        ("library", "bare", "decrypted by the library", 0.85),
-        ("command", "script", "through `decrypt --output-dir`, start included", None),
-    ):
+        yield self._rate(seconds, "one", "script", "through `decrypt --output-dir`, start included", None)
+        yield self._rate(seconds, "two", "script", "the same with `--workers 2`", None)
+
+    def _rate(self, seconds: dict[str, list[float]], ours: str, peer: str, label: str, target: float | None) -> Row:
+        rate = {rival: f"{self._count / median(times):,.0f}" for rival, times in seconds.items()}
         ratio = measure.median_ratio(seconds[peer], seconds[ours])
-        yield Row(f"{count}, {label}", f"{rate[ours]} mails/s", f"{rate[peer]} C_Decrypt/s", ratio, target)
-    each = median(seconds["encrypt"]) * 1000 / len(mails)
-    peer = f"{rate['bare']} C_Decrypt/s"
-    yield Row(f"{count}, encrypted by the library, each", f"{each:.2f} ms", peer, each, None, Better.LESS, " ms")
+        return Row(f"{self._what}, {label}", f"{rate[ours]} mails/s", f"{rate[peer]} C_Decrypt/s", ratio, target)
 
+    def _open_all(self, decryptor: Decryptor) -> None:
+        for encrypted in self._mails:
+            with decryptor.opened(encrypted) as found:
+                b"".join(found.content())
 
-def _encrypt_all(encryptor: Encryptor, addressing: Addressing, count: int) -> None:
-    for number in range(count):
-        encryptor.encrypt(mail(_SENDER, number), addressing)
+    def _encrypt_all(self) -> None:
+        for number in range(self._count):
+            self._encryptor.encrypt(mail(_SENDER, number), self._to_dora)
 
 
 def _decrypt(*arguments: str | Path) -> tuple[str | Path, ...]:
@@ -139,7 +159,7 @@ def _opened_large(
     setting: Setting, what: str, pair: tuple[Path, Path], mails: tuple[Path, Path], opened: Path
 ) -> Iterator[Row]:
     """The same, decrypted: theirs by a key in a file, ours by a key on the token."""
-    on_token = setting.folder / "dora.pem"
+    on_token = setting.folder / "dora-2048.pem"
     gcm, cbc = mails
     for path, cipher in ((gcm, "-aes-256-gcm"), (cbc, "-aes256")):
         plain = setting.folder / "again.eml"
