@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from smime_agent.algorithms import KeyType, KeyUsage
+from smime_agent.certificates.contacts import Contacts
 from smime_agent.tokens.objects import read_objects
 from tests.support.ca import Wanted
 from tests.support.openssl_cms import OpenSsl, mail
@@ -257,3 +258,57 @@ def test_the_message_is_not_overwritten(
     path = tmp_path / "mail.eml"
     path.write_bytes(mail(openssl.encrypt(ENTITY, for_bob)))
     assert decrypt(command, path, "-o", path).code == 2
+
+
+# --- who is remembered ---
+
+
+@pytest.fixture
+def contacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contacts:
+    """Where senders are remembered."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    return Contacts(tmp_path / "share" / "smime-agent" / "contacts")
+
+
+@pytest.fixture
+def from_alice(openssl: OpenSsl, issuing_ca: Authority, to_bob: Callable[[bytes], bytes]) -> bytes:
+    """A mail that Alice signed, whose key is for encrypting too, and encrypted."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = issuing_ca.issue(key.public_key(), Wanted((ALICE,), "Alice", key_agreement=True))
+    return mail(to_bob(openssl.sign(ENTITY, certificate, key)))
+
+
+def test_a_trusted_sender_is_remembered(command: Command, root: Path, contacts: Contacts, from_alice: bytes) -> None:
+    done = decrypt(command, "--ca-file", root, "--remember", message=from_alice)
+    assert (done.code, "the certificate of alice@example.org was remembered" in done.err) == (DONE, True)
+    code, found = decrypted(command, "--ca-file", root, "--remember", message=from_alice)
+    (recipient,) = contacts.find(ALICE)
+    assert (code, found["remembered"]) == (
+        DONE,
+        [{"address": ALICE, "sha256": recipient.certificate.fingerprint.hex()}],
+    )
+
+
+def test_of_many_messages_each_trusted_sender_is_remembered(
+    command: Command, root: Path, contacts: Contacts, from_alice: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "one.eml").write_bytes(from_alice)
+    out = tmp_path / "out"
+    done = decrypt(command, "--ca-file", root, "--remember", "--json", tmp_path / "one.eml", "--output-dir", out)
+    assert json.loads(done.out)["remembered"][0]["address"] == ALICE
+    assert len(contacts.find(ALICE)) == 1
+
+
+def test_nobody_is_remembered_who_is_not_trusted(
+    command: Command, contacts: Contacts, root: Path, from_alice: bytes, to_bob: Callable[[bytes], bytes]
+) -> None:
+    for options, message in ((("--from", BOB), from_alice), ((), mail(to_bob(ENTITY)))):
+        done = decrypt(command, "--ca-file", root, "--remember", *options, message=message)
+        assert "nobody is remembered: the mail is not trusted" in done.err
+    assert "remembered" not in decrypted(command, "--ca-file", root, message=from_alice)[1]
+    assert not contacts.find(ALICE)
+
+
+def test_what_is_judged_as_of_another_time_is_not_remembered(command: Command, from_alice: bytes) -> None:
+    done = decrypt(command, "--remember", "--at", "2026-01-01T00:00:00Z", message=from_alice)
+    assert (done.code, "--remember is for mail that came just now" in done.err) == (2, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,8 @@ from smime_agent.cli.findings import decryption_as_json, failure_as_json
 from smime_agent.cli.jobs import Job, make_folder, plan_jobs
 from smime_agent.cli.options import RememberingPrompter
 from smime_agent.cli.output import open_source, write_result
-from smime_agent.cli.verification import tell_host
+from smime_agent.cli.trust import contacts_to_fill
+from smime_agent.cli.verification import memory_of, tell_host
 from smime_agent.config import data_directory
 from smime_agent.errors import PinError, SmimeAgentError, TokenError, UsageError
 from smime_agent.tokens.objects import read_objects
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from smime_agent.cli.options import Access
+    from smime_agent.cli.remembering import Memory
     from smime_agent.keys import Prompter
+    from smime_agent.smime.opening import DecryptionKeys
 
 #: Where a result goes that nobody wants.
 _NOWHERE: Final = Path(os.devnull)
@@ -48,6 +51,7 @@ class Manner:
     expected_sender: str | None
     legacy: bool
     json: bool
+    remember: bool
 
 
 def decrypt_many(
@@ -77,18 +81,20 @@ def decrypt_many(
             task["substitutes"] = OF_THIS_PROCESS.reveal().hex()
             return _report(_told(in_workers(task, pin, jobs, workers), progress), len(jobs))
         with access.decryption_keys(manner.key) as keys:
-            decryptor = Decryptor(keys, verifier, legacy=manner.legacy)
-            return _report(_told(decrypt_jobs(decryptor, manner, jobs), progress), len(jobs))
+            return _report(_told(decrypt_jobs(keys, verifier, manner, jobs), progress), len(jobs))
 
 
-def decrypt_jobs(decryptor: Decryptor, manner: Manner, jobs: Iterable[Job]) -> Iterator[Outcome]:
+def decrypt_jobs(keys: DecryptionKeys, verifier: Verifier, manner: Manner, jobs: Iterable[Job]) -> Iterator[Outcome]:
     """Decrypt one after the other. Once a token or a PIN fails, the rest is not tried: each try may cost one."""
+    decryptor = Decryptor(keys, verifier, legacy=manner.legacy)
+    contacts = contacts_to_fill(in_retrospect=False) if manner.remember else None
+    memory = memory_of(contacts, verifier.check)
     broken: SmimeAgentError | None = None
     for job in jobs:
         try:
             if broken is not None:
                 raise type(broken)(f"not tried: {broken}", hint=broken.hint)
-            yield _decrypted(decryptor, manner, job)
+            yield _decrypted(decryptor, memory, manner, job)
         except SmimeAgentError as error:
             broken = broken or (error if isinstance(error, (PinError, TokenError)) else None)
             report = _json(failure_as_json(error, str(job.message))) if manner.json else ""
@@ -105,17 +111,17 @@ def decrypting_in_worker(
         TokenError, PinError, UsageError, FileError
     """
     OF_THIS_PROCESS.adopt(bytes.fromhex(task["substitutes"]))
-    manner = Manner(task["key"], task["expected_sender"], legacy=task["legacy"], json=task["json"])
+    manner = Manner(**{name.name: task[name.name] for name in fields(Manner)})
     search = Search(task["token"], task["module"])
     verifier = Verifier(_options(task["verify"]), on_fetch=tell_host)
     history = History(history_path(data_directory()), ui.warning)
     with TokenSession(search.one(), prompter) as session:
         session.login("to decrypt")
         with keys_of(search, prompter, history=history, key=manner.key) as keys:
-            yield partial(decrypt_jobs, Decryptor(keys, verifier, legacy=manner.legacy), manner)
+            yield partial(decrypt_jobs, keys, verifier, manner)
 
 
-def _decrypted(decryptor: Decryptor, manner: Manner, job: Job) -> Outcome:
+def _decrypted(decryptor: Decryptor, memory: Memory | None, manner: Manner, job: Job) -> Outcome:
     with (
         open_source(job.message) as source,
         decryptor.opened(source, expected_sender=manner.expected_sender) as found,
@@ -123,13 +129,17 @@ def _decrypted(decryptor: Decryptor, manner: Manner, job: Job) -> Outcome:
         if job.output != _NOWHERE:
             write_result(found.content(), job.output, secret=True, size=found.size)
         name = str(job.message)
+        kept = memory.keep(found.verification, alone=False) if memory is not None else None
+        notes = kept.lines if kept is not None else ()
         if manner.json:
-            return Outcome(job, found.exit_code, report=_json(decryption_as_json(found, name)))
-        notes: tuple[str, ...] = ()
+            remembered = {"remembered": kept.facts} if kept is not None else {}
+            return Outcome(
+                job, found.exit_code, notes=notes, report=_json(decryption_as_json(found, name) | remembered)
+            )
         if found.exit_code:
-            notes = (*decryption_card(found, name), "")
+            notes = (*decryption_card(found, name), "", *notes)
         elif not found.is_authenticated and found.signature is None:
-            notes = (f"{name}: {headline(found)}",)
+            notes = (f"{name}: {headline(found)}", *notes)
         return Outcome(job, found.exit_code, notes=notes)
 
 

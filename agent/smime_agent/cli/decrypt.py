@@ -16,8 +16,10 @@ from smime_agent.cli.trust import (
     CrlOption,
     FromOption,
     OfflineOption,
+    RememberOption,
     RevocationOption,
     address,
+    contacts_to_fill,
     verify_options,
 )
 from smime_agent.errors import UsageError
@@ -69,6 +71,7 @@ def decrypt(
     offline: OfflineOption = False,
     at: AtOption = None,
     expected_sender: FromOption = None,
+    remember: RememberOption = False,
     legacy: LegacyOption = False,
     json: JsonOption = False,
     output: OutputOption = None,
@@ -94,16 +97,16 @@ def decrypt(
         msg = "-o and --output-dir exclude each other"
         raise UsageError(msg)
     key, sender = key or access.config.key, address(expected_sender)
+    contacts = contacts_to_fill(in_retrospect=at is not None) if remember else None
     if output_dir is None and len(paths) <= 1:
-        task = Task(sender, part, key, output, legacy=legacy, json=json)
+        task = Task(sender, part, key, output, legacy, json, contacts)
         raise typer.Exit(decrypt_one(access, options, paths[0] if paths else None, task))
     if output_dir is None and (output is not None or not json):
         msg = f"{len(paths)} messages need --output-dir, or --json alone"
         raise UsageError(msg, hint="the results keep the names of the messages there")
     if part is not None:
-        msg = "--part is for one message"
-        raise UsageError(msg)
+        raise UsageError("--part is for one message")
     from smime_agent.cli.bulk_decryption import Manner, decrypt_many
 
-    manner = Manner(key, sender, legacy=legacy, json=json)
+    manner = Manner(key, sender, legacy=legacy, json=json, remember=remember)
     raise typer.Exit(decrypt_many(access, options, paths, output_dir, manner, workers))

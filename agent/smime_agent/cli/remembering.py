@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smime_agent.api.remembering import remember
-from smime_agent.cli import ui
 from smime_agent.errors import FileError
 from smime_agent.verdict import Verdict
 
@@ -16,21 +16,32 @@ if TYPE_CHECKING:
     from smime_agent.smime.verification import Verification
 
 
-def remember_senders(
-    found: Verification, check: SignerCheck, contacts: Contacts, *, alone: bool
-) -> list[dict[str, str]] | None:
-    """Remember who signed, for the JSON; nothing where that cannot be written. ``alone`` tells also why nobody was."""
-    try:
-        remembered = remember(found, check, contacts)
-    except FileError as error:
-        ui.warning(f"nobody is remembered: {error}")
-        return None
-    for one in remembered:
-        if one.is_new:
-            ui.note(_line(one))
-    if alone and not remembered:
-        ui.note(f"nobody is remembered: {_why_not(found)}")
-    return [{"address": one.address, "sha256": one.certificate.fingerprint.hex()} for one in remembered]
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Where senders are remembered, and who says whether they are to be."""
+
+    contacts: Contacts
+    check: SignerCheck
+
+    def keep(self, found: Verification, *, alone: bool) -> Kept:
+        """Remember who signed, if the mail is trusted. ``alone`` tells also why nobody was."""
+        try:
+            remembered = remember(found, self.check, self.contacts)
+        except FileError as error:
+            return Kept(None, (f"smime-agent: warning: nobody is remembered: {error}",))
+        lines = [_line(one) for one in remembered if one.is_new]
+        if alone and not remembered:
+            lines.append(f"nobody is remembered: {_why_not(found)}")
+        facts = [{"address": one.address, "sha256": one.certificate.fingerprint.hex()} for one in remembered]
+        return Kept(facts, tuple(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Who was remembered, for JSON, or none where that could not be written; and what a person should read."""
+
+    facts: list[dict[str, str]] | None
+    lines: tuple[str, ...]
 
 
 def _line(one: Remembered) -> str:

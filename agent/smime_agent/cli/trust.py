@@ -11,13 +11,15 @@ import typer
 
 from smime_agent.api.verifying import VerifyOptions
 from smime_agent.cli import ui
-from smime_agent.config import load_config
+from smime_agent.config import data_directory, load_config
 from smime_agent.errors import UsageError
 from smime_agent.mailbox import is_mailbox
 from smime_agent.trust.evidence import RevocationMode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from smime_agent.certificates.contacts import Contacts
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)")
 #: The years of certificates (RFC 5280, 4.1.2.5); what is near the end cannot be reckoned with.
@@ -40,6 +42,9 @@ AtOption = Annotated[
 ]
 FromOption = Annotated[
     str | None, typer.Option("--from", metavar="ADDRESS", help="Who should have signed; it must be the sender.")
+]
+RememberOption = Annotated[
+    bool, typer.Option("--remember", help="If the mail is trusted, keep the sender's certificate to encrypt to.")
 ]
 
 
@@ -70,6 +75,20 @@ def verify_options(
 def all_ca_files(named: Sequence[Path] | None) -> tuple[Path, ...]:
     """The CA files of the configuration, and those that the command line names."""
     return (*map(Path, load_config().ca_files), *(named or ()))
+
+
+def contacts_to_fill(*, in_retrospect: bool) -> Contacts:
+    """Where senders are remembered.
+
+    Raises:
+        UsageError: they cannot be, since what is trusted as of another time may not be trusted now.
+    """
+    from smime_agent.certificates.contacts import Contacts
+
+    if in_retrospect:
+        msg = "--remember is for mail that came just now, and --at judges it as of another time"
+        raise UsageError(msg, hint="leave one of them out")
+    return Contacts(data_directory() / "contacts")
 
 
 def warn_of_no_anchors(*, trusts_anybody: bool) -> None:

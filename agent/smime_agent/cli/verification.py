@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from smime_agent.api.verifying import Verifier
     from smime_agent.certificates.contacts import Contacts
+    from smime_agent.cli.remembering import Kept, Memory
+    from smime_agent.smime.signers import SignerCheck
     from smime_agent.smime.verification import Verification
 
 _STANDARD_OUTPUT = Path("-")
@@ -29,7 +31,7 @@ _STANDARD_OUTPUT = Path("-")
 class Task:
     """What is to be done with each message; ``content`` and ``output`` are for one alone.
 
-    ``files`` are others that were named, and must not be overwritten. ``contacts`` are where senders are remembered.
+    ``files`` are others that were named, and must not be overwritten.
     """
 
     content: Path | None
@@ -38,11 +40,10 @@ class Task:
     legacy: bool
     json: bool
     files: tuple[Path, ...] = ()
-    contacts: Contacts | None = None
 
 
-def verify_one(verifier: Verifier, path: Path | None, task: Task) -> int:
-    """Verify one message, or standard input; the exit code is returned."""
+def verify_one(verifier: Verifier, path: Path | None, task: Task, memory: Memory | None = None) -> int:
+    """Verify one message, or standard input, and remember who is trusted in ``memory``; the exit code is returned."""
     to_stdout = task.output == _STANDARD_OUTPUT
     if to_stdout and task.json:
         msg = "the JSON goes to standard output, so what was signed cannot"
@@ -63,23 +64,14 @@ def verify_one(verifier: Verifier, path: Path | None, task: Task) -> int:
                 write_result(signed(), target)
             else:
                 ui.warning(f"nothing is written: {_why_not(found)}")
+    if not task.json:
+        (ui.note if to_stdout else ui.out)(*card(found))
+    kept = memory.keep(found, alone=True) if memory is not None else None
+    if kept is not None:
+        ui.note(*kept.lines)
     if task.json:
-        _print_json(found, path, _remembered(verifier, found, task, alone=True))
-        return found.verdict.exit_code
-    if to_stdout:
-        ui.note(*card(found))
-    else:
-        ui.out(*card(found))
-    _remembered(verifier, found, task, alone=True)
+        _print_json(found, path, kept)
     return found.verdict.exit_code
-
-
-def _remembered(verifier: Verifier, found: Verification, task: Task, *, alone: bool) -> list[dict[str, str]] | None:
-    if task.contacts is None:
-        return None
-    from smime_agent.cli.remembering import remember_senders
-
-    return remember_senders(found, verifier.check, task.contacts, alone=alone)
 
 
 def _why_not(found: Verification) -> str:
@@ -88,8 +80,8 @@ def _why_not(found: Verification) -> str:
     return "there is no valid signature over it"
 
 
-def verify_many(verifier: Verifier, paths: Sequence[Path], task: Task) -> int:
-    """Verify each in order; the worst exit code is returned."""
+def verify_many(verifier: Verifier, paths: Sequence[Path], task: Task, memory: Memory | None = None) -> int:
+    """The same of each, in order; the worst exit code is returned."""
     worst = 0
     counts = dict.fromkeys(Verdict, 0)
     with ui.Progress(len(paths), "verifying") as progress:
@@ -107,9 +99,11 @@ def verify_many(verifier: Verifier, paths: Sequence[Path], task: Task) -> int:
                 worst = max(worst, found.verdict.exit_code)
                 counts[found.verdict] += 1
                 progress.pause()
-                remembered = _remembered(verifier, found, task, alone=False)
+                kept = memory.keep(found, alone=False) if memory is not None else None
+                if kept is not None:
+                    ui.note(*kept.lines)
                 if task.json:
-                    _print_json(found, path, remembered)
+                    _print_json(found, path, kept)
                 else:
                     ui.out(*card(found, str(path)), "")
             progress.step()
@@ -118,15 +112,24 @@ def verify_many(verifier: Verifier, paths: Sequence[Path], task: Task) -> int:
     return worst
 
 
+def memory_of(contacts: Contacts | None, check: SignerCheck) -> Memory | None:
+    """Where senders are remembered, if they are."""
+    if contacts is None:
+        return None
+    from smime_agent.cli.remembering import Memory
+
+    return Memory(contacts, check)
+
+
 def tell_host(host: str) -> None:
     """Say whom we wait for."""
     if sys.stderr is not None and sys.stderr.isatty():
         ui.note(f"asking {host} about revocation ...")
 
 
-def _print_json(found: Verification, path: Path | None, remembered: list[dict[str, str]] | None) -> None:
+def _print_json(found: Verification, path: Path | None, kept: Kept | None) -> None:
     file = None if path is None or str(path) == "-" else str(path)
-    ui.json_line("verify/1", **as_json(found, file), remembered=remembered)
+    ui.json_line("verify/1", **as_json(found, file), remembered=kept.facts if kept is not None else None)
 
 
 def _tell_failure(path: Path, error: SmimeAgentError) -> None:

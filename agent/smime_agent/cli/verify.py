@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,18 +15,16 @@ from smime_agent.cli.trust import (
     CrlOption,
     FromOption,
     OfflineOption,
+    RememberOption,
     RevocationOption,
     address,
+    contacts_to_fill,
     verify_options,
     warn_of_no_anchors,
 )
-from smime_agent.cli.verification import Task, tell_host, verify_many, verify_one
-from smime_agent.config import data_directory
+from smime_agent.cli.verification import Task, memory_of, tell_host, verify_many, verify_one
 from smime_agent.errors import UsageError
 from smime_agent.trust.evidence import RevocationMode
-
-if TYPE_CHECKING:
-    from smime_agent.certificates.contacts import Contacts
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -40,9 +38,6 @@ MessagesArgument = Annotated[
 ]
 ContentOption = Annotated[
     Path | None, typer.Option("--content", metavar="FILE", help="What a bare detached signature is over.")
-]
-RememberOption = Annotated[
-    bool, typer.Option("--remember", help="If the mail is trusted, keep the sender's certificate to encrypt to.")
 ]
 LegacyOption = Annotated[
     bool,
@@ -76,8 +71,7 @@ def verify(
     """
     options = verify_options(ca_files, crls, revocation, at, offline=offline, legacy=legacy)
     files = (*options.ca_files, *options.crl_files)
-    contacts = _contacts(in_retrospect=at is not None) if remember else None
-    task = Task(content, address(expected_sender), output, legacy=legacy, json=json, files=files, contacts=contacts)
+    task = Task(content, address(expected_sender), output, legacy=legacy, json=json, files=files)
     paths = list(expanded(messages or []))
     if messages and not paths:
         msg = "there is no message in that folder"
@@ -85,22 +79,10 @@ def verify(
     if len(paths) > 1 and (output is not None or content is not None):
         msg = f"{'-o' if output is not None else '--content'} is for one message, and there are {len(paths)}"
         raise UsageError(msg)
+    contacts = contacts_to_fill(in_retrospect=at is not None) if remember else None
     verifier = Verifier(options, on_fetch=tell_host)
+    memory = memory_of(contacts, verifier.check)
     warn_of_no_anchors(trusts_anybody=verifier.trusts_anybody)
     if len(paths) > 1:
-        raise typer.Exit(verify_many(verifier, paths, task))
-    raise typer.Exit(verify_one(verifier, paths[0] if paths else None, task))
-
-
-def _contacts(*, in_retrospect: bool) -> Contacts:
-    """Where senders are remembered.
-
-    Raises:
-        UsageError: they cannot be, since what is trusted as of another time may not be trusted now.
-    """
-    from smime_agent.certificates.contacts import Contacts
-
-    if in_retrospect:
-        msg = "--remember is for mail that came just now, and --at judges it as of another time"
-        raise UsageError(msg, hint="leave one of them out")
-    return Contacts(data_directory() / "contacts")
+        raise typer.Exit(verify_many(verifier, paths, task, memory))
+    raise typer.Exit(verify_one(verifier, paths[0] if paths else None, task, memory))
