@@ -124,6 +124,24 @@ def test_a_source_is_closed_once() -> None:
     assert closed == [True]
 
 
+@pytest.mark.parametrize("data", [b"small", BIG])
+def test_a_source_that_was_closed_is_not_an_empty_one(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "message").write_bytes(data)
+    source = Source.from_path(tmp_path / "message")
+    source.close()
+    with pytest.raises(FileError, match="closed"):
+        b"".join(source.chunks())
+
+
+def test_whoever_reads_on_when_a_source_was_closed_is_not_cut_short(tmp_path: Path) -> None:
+    (tmp_path / "message").write_bytes(BIG)
+    with Source.from_path(tmp_path / "message") as source:
+        begun = source.chunks()
+        assert next(begun)
+    with pytest.raises(FileError, match="closed"):
+        next(begun)
+
+
 def spools(folder: Path) -> list[Path]:
     """The files without a name in a folder, as this process sees them."""
     found = []

@@ -189,6 +189,8 @@ class Source:
             return b""
         if self._reader is not None:
             return self._reader(self._offset + start, self._offset + stop)
+        if self._file is None:
+            raise FileError("the message was closed already, and can be read no more")
         try:
             data = _pread(self._descriptor, self._offset + start, stop - start)
             status = os.fstat(self._descriptor)
@@ -210,9 +212,8 @@ class Source:
         return part
 
     def close(self) -> None:
-        """Let go of the bytes, and of the temporary file if there is one."""
-        self._data = b""
-        self.size = 0
+        """Let go of the bytes, and of the temporary file if there is one. Whoever reads on is told, not cut short."""
+        self._data = None
         close, self._close = self._close, None
         if close is not None:
             close()

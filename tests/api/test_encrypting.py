@@ -17,6 +17,7 @@ from smime_agent import (
     Decryptor,
     EncryptOptions,
     Encryptor,
+    FileError,
     Format,
     InvalidMessageError,
     NotEncryptedError,
@@ -159,6 +160,27 @@ def test_all_of_it_is_written_while_it_is_consumed(options: EncryptOptions, pers
         assert (message.plan.name, [one.address for one in message.plan.people]) == ("", [BOB])
         assert message.notes == (f"there is no certificate for {ALICE}: the sender will not be able to read it",)
     assert bob.decrypt((tmp_path / "out.eml").read_bytes()).endswith(b"Hello, Bob.\r\n")
+
+
+def test_what_was_taken_already_is_no_empty_message(options: EncryptOptions, person: People, tmp_path: Path) -> None:
+    with Encryptor(options).opened(MAIL, to(person("bob"))) as (message,):
+        assert bytes(message)
+        with pytest.raises(UsageError, match="taken already"):
+            bytes(message)
+        with pytest.raises(UsageError, match="taken already"):
+            message.write_to(tmp_path / "out.eml")
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_a_plaintext_is_not_empty_when_its_message_was_closed(two: SoftToken, options: EncryptOptions) -> None:
+    with two.session() as session:
+        own = [one.certificate for one in read_objects(session).certificates if one.certificate.permits_encryption]
+    (mail,) = Encryptor(options).encrypt(MAIL, Addressing(certificates=Certificates.of(own)))
+    with smime_agent.open_keys(two.label, module=MODULE, pin_from=KnownPin()) as keys:
+        with Decryptor(keys, Verifier(VerifyOptions(system_roots=False))).opened(mail) as found:
+            assert b"".join(found.content()).endswith(b"Hello, Bob.\r\n")
+        with pytest.raises(FileError, match="closed"):
+            b"".join(found.content())
 
 
 def test_each_recipient_of_bcc_has_a_message_alone(options: EncryptOptions, person: People) -> None:

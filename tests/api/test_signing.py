@@ -102,6 +102,13 @@ def test_a_result_is_written_to_a_file(token: OpenToken, tmp_path: Path) -> None
     assert parts((tmp_path / "signed.eml").read_bytes())[0] == "multipart/signed"
 
 
+def test_a_result_that_was_taken_already_is_no_empty_one(token: OpenToken, tmp_path: Path) -> None:
+    signed = smime_agent.sign(MAIL, token)
+    assert bytes(signed)
+    with pytest.raises(UsageError, match="taken already"):
+        signed.write_to(tmp_path / "signed.eml")
+
+
 @pytest.mark.parametrize(
     ("message", "options", "error"),
     [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from smime_agent import mime
 from smime_agent.api import signing
-from smime_agent.api.content import open_content
+from smime_agent.api.content import open_content, taken_once
 from smime_agent.api.planning import Plan, Wishes, make_plan
 from smime_agent.api.signing import Format, SignOptions
 from smime_agent.api.trusting import read_named, trust_of
@@ -111,16 +111,21 @@ class Encrypted:
     at_least: int = 0
 
     def __bytes__(self) -> bytes:
-        """All of it."""
-        return b"".join(self.chunks)
+        """All of it.
+
+        Raises:
+            UsageError: it was taken before.
+        """
+        return b"".join(taken_once(self.chunks))
 
     def write_to(self, path: Path) -> None:
         """Write it beside ``path`` and rename it.
 
         Raises:
             FileError: it cannot be written.
+            UsageError: it was taken before.
         """
-        write_file(path, self.chunks, size=self.at_least)
+        write_file(path, taken_once(self.chunks), size=self.at_least)
 
 
 class Encryptor:

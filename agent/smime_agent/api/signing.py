@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 from smime_agent import mime
-from smime_agent.api.content import open_content
+from smime_agent.api.content import open_content, taken_once
 from smime_agent.api.prompting import prompter_of
 from smime_agent.errors import MechanismError, NoKeyError, PinError, SmimeAgentError, TokenError
 from smime_agent.files import write_file
@@ -77,16 +77,21 @@ class Signed:
     notes: tuple[str, ...] = ()
 
     def __bytes__(self) -> bytes:
-        """All of it."""
-        return b"".join(self.chunks)
+        """All of it.
+
+        Raises:
+            UsageError: it was taken before.
+        """
+        return b"".join(taken_once(self.chunks))
 
     def write_to(self, path: Path) -> None:
         """Write it beside ``path`` and rename it.
 
         Raises:
             FileError: it cannot be written.
+            UsageError: it was taken before.
         """
-        write_file(path, self.chunks)
+        write_file(path, taken_once(self.chunks))
 
 
 class OpenToken:
