@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from smime_agent.cli import ui
 from smime_agent.cli.ui import printable
 from smime_agent.errors import FileError, UsageError
 from smime_agent.files import write_all, write_file
@@ -14,6 +15,10 @@ from smime_agent.source import Source
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+_MIB: Final = 1024 * 1024
+#: From so many octets on, a person is shown how far it is.
+_LARGE: Final = 32 * _MIB
 
 
 def open_source(path: Path | None) -> Source:
@@ -71,6 +76,8 @@ def write_result(chunks: Iterable[bytes], output: Path | None, *, secret: bool =
     Raises:
         FileError: nobody reads it any more, or there is no room.
     """
+    if output is not None or not sys.stdout.isatty():
+        chunks = _watched(chunks, size)
     if output is not None:
         write_file(output, chunks, mode=0o600 if secret else 0o666, size=size)
         return
@@ -79,6 +86,19 @@ def write_result(chunks: Iterable[bytes], output: Path | None, *, secret: bool =
     except OSError as error:
         msg = f"cannot write to standard output: {error.strerror}"
         raise FileError(msg) from error
+
+
+def _watched(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same octets, counted on a bar where they are many, ``size`` at least."""
+    total = size // _MIB if size >= _LARGE else 0
+    done = octets = 0
+    with ui.Progress(total, "writing, MiB:") as progress:
+        for chunk in chunks:
+            yield chunk
+            octets += len(chunk)
+            while done < min(octets // _MIB, total):
+                progress.step()
+                done += 1
 
 
 def _shown(chunks: Iterable[bytes]) -> Iterator[bytes]:
