@@ -215,6 +215,22 @@ def test_a_certificate_of_one_s_own_need_not_be_trusted_and_must_be_usable(
         assert "is not valid now (expired): the sender, alice@example.org, will not be able" in message.notes[0]
 
 
+def test_a_token_that_says_it_is_the_sender_s_does_not_read_along(
+    options: EncryptOptions, person: People, tmp_path: Path
+) -> None:
+    bob, alice = person("bob"), person("alice")
+    (tmp_path / "contacts").mkdir()
+    (tmp_path / "contacts" / "alice.pem").write_bytes(alice.path.read_bytes())
+    own = read_certificates([alice.path]).recipients
+    mallory = person("alice", "p256", authority=Authority("Mallory", rsa_key=False))
+    forged = read_certificates([mallory.path]).recipients
+    among_own = Encryptor(options, own=(*forged, *own))
+    beside_contacts = Encryptor(options, Contacts(tmp_path / "contacts"), own=forged)
+    for encryptor in (among_own, beside_contacts):
+        with encryptor.opened(MAIL, to(bob)) as (message,):
+            assert [one.recipient.certificate for one in message.plan.people] == [bob.ours, alice.ours]
+
+
 def test_contacts_are_a_directory(options: EncryptOptions, person: People, tmp_path: Path) -> None:
     bob = person("bob")
     (tmp_path / "contacts").mkdir()

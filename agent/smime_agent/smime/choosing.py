@@ -102,17 +102,27 @@ class Chooser:
         return (given for given in self._given if given.certificate not in used)
 
     def sender(self, address: str, own: Iterable[Given]) -> Person | None:
-        """The certificate of the sender: the first good one of ``own``, whose keys are theirs, else as of anybody."""
-        fitting = [given for given in own if given.certificate.covers(address)]
+        """The certificate of the sender: the first good one of ``own``, whose keys are theirs, else as of anybody.
+
+        What others vouch for comes first: where a token was plugged in once that is somebody else's, its certificate
+        may say that it is the sender's.
+        """
+        fitting = list(islice((given for given in own if given.certificate.covers(address)), _MOST_CANDIDATES))
+        for given in fitting:
+            person = self._judged(Recipient(given.certificate), given.origin, address)
+            if not person.finding.reasons:
+                return person
+        found = self.by_address(address)
+        if found and not found.finding.reasons:
+            return found
         best: Person | None = None
-        for given in fitting[:_MOST_CANDIDATES]:
+        for given in fitting:
             finding = self._check.of_own(given.certificate)
             person = Person(address, Recipient(given.certificate), given.origin, finding)
             if not finding.reasons:
                 return person
             best = best or person
-        found = self.by_address(address)
-        return found if found and not found.finding.reasons else best or found
+        return best or found
 
     def _candidates(self, address: str) -> Iterator[tuple[Recipient, str]]:
         covering = [given for given in self._given if given.certificate.covers(address)]
