@@ -149,6 +149,12 @@ def test_the_folder_is_the_person_s_alone(contacts: Contacts, folder: Path) -> N
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_so_is_a_file_in_a_folder_that_anybody_reads(contacts: Contacts, folder: Path) -> None:
+    folder.mkdir(mode=0o755, parents=True)
+    remember(contacts)
+    assert [path.stat().st_mode & 0o777 for path in folder.iterdir()] == [0o600]
+
+
 def test_a_file_is_what_openssl_reads(contacts: Contacts, folder: Path) -> None:
     remember(contacts)
     shown = subprocess.run(

@@ -225,7 +225,7 @@ class Contacts:
         except OSError as error:
             msg = f"cannot make the folder {self._folder}: {error.strerror}"
             raise FileError(msg) from error
-        write_file(self._folder / name, [data])
+        write_file(self._folder / name, [data], mode=0o600)  # whom a person writes to is nobody else's business
         self._state = None
         if current:  # what was read is still right but for this one file
             self._take(self._files | {name: _Scanned.of(read_contact_file(data))})
