@@ -26,7 +26,7 @@ NO_JOB = Job(Path(), Path())  # what a worker's login is the outcome of
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a job: an error with its hint, or none and perhaps lines that a person should read.
+    """What became of a job: an error with its hint and details, or none and perhaps lines that a person should read.
 
     ``report`` is a line for standard output.
     """
@@ -37,6 +37,7 @@ class Outcome:
     hint: str | None = None
     notes: tuple[str, ...] = ()
     report: str = ""
+    details: tuple[str, ...] = ()
 
 
 def sign_many(access: Access, options: SignOptions, messages: Sequence[Path], folder: Path, workers: int) -> int:

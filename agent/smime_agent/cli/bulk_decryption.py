@@ -98,7 +98,7 @@ def decrypt_jobs(keys: DecryptionKeys, verifier: Verifier, manner: Manner, jobs:
         except SmimeAgentError as error:
             broken = broken or (error if isinstance(error, (PinError, TokenError)) else None)
             report = _json(failure_as_json(error, str(job.message))) if manner.json else ""
-            yield Outcome(job, error.exit_code, str(error), error.hint, report=report)
+            yield Outcome(job, error.exit_code, str(error), error.hint, report=report, details=tuple(error.details))
 
 
 @contextmanager
@@ -200,9 +200,8 @@ def _told(outcomes: Iterable[Outcome], progress: ui.Progress) -> Iterator[Outcom
             ui.note(*outcome.notes)
         if outcome.error:
             name = str(outcome.job.message)
-            ui.note(f"smime-agent: error: {'' if name in outcome.error else name + ': '}{outcome.error}")
-            if outcome.hint:
-                ui.note(f"hint: {outcome.hint}")
+            text = f"{'' if name in outcome.error else name + ': '}{outcome.error}"
+            ui.error(text, outcome.hint, outcome.details)
         progress.step()
         yield outcome
 

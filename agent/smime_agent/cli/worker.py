@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,8 @@ def _jobs() -> Iterator[Job]:
 
 
 def _answer(outcome: Outcome) -> None:
-    values: dict[str, Any] = {
-        "exit_code": outcome.exit_code,
-        "error": outcome.error,
-        "hint": outcome.hint,
-        "notes": outcome.notes,
-        "report": outcome.report,
-    }
+    values = asdict(outcome)
+    del values["job"]
     write_all(_ANSWERS, [json.dumps(values).encode() + b"\n"])
 
 

@@ -15,7 +15,7 @@ import threading
 from contextlib import suppress
 from dataclasses import replace
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smime_agent.cli.bulk import NO_JOB, Outcome
 from smime_agent.cli.jobs import Job
@@ -147,5 +147,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _outcome(job: Job, answer: bytes) -> Outcome:
-    values = json.loads(answer)
-    return Outcome(job, values["exit_code"], values["error"], values["hint"], tuple(values["notes"]), values["report"])
+    values: dict[str, Any] = json.loads(answer)
+    values |= {name: tuple(values[name]) for name in ("notes", "details")}
+    return Outcome(job, **values)
