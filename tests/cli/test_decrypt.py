@@ -260,6 +260,14 @@ def test_the_message_is_not_overwritten(
     assert decrypt(command, path, "-o", path).code == 2
 
 
+def test_who_signed_what_is_not_encrypted_is_for_verify_to_say(
+    command: Command, root: Path, signed: Callable[..., bytes]
+) -> None:
+    done = decrypt(command, "--ca-file", root, message=mail(signed(ENTITY)))
+    assert done.code == NOT_ENCRYPTED
+    assert done.err.splitlines()[-1] == "hint: it is signed: 'smime-agent verify' says by whom"
+
+
 # --- who is remembered ---
 
 

@@ -105,14 +105,14 @@ class DecryptRoad:
             return Decryption(opened.plaintext.chunks, opened.plaintext.size, found, must_be_signed=must)
         parts = _encrypted_parts(opened, resources)
         if part is None:
-            raise _not_encrypted(parts)
+            raise _not_encrypted(parts, is_signed=any(layer.signers for layer in opened.layers))
         if part not in parts:
             raise _no_such_part(part, parts)
         # Each part has its own origin: nothing of what is around it is said of it.
         alone = OpenedMessage(self.check, resources, self.opener)
         self._taken_off(alone, lambda: alone.envelope(parts[part], None))
         if alone.plaintext is None:
-            raise _not_encrypted({})
+            raise _not_encrypted({}, is_signed=False)
         found = judged(alone, None, expected_sender)
         return Decryption(alone.plaintext.chunks, alone.plaintext.size, found, is_partial=True, must_be_signed=must)
 
@@ -153,9 +153,10 @@ def _is_encrypted(node: Node, resources: ExitStack) -> bool:
         return False
 
 
-def _not_encrypted(parts: dict[str, Part]) -> NotEncryptedError:
+def _not_encrypted(parts: dict[str, Part], *, is_signed: bool) -> NotEncryptedError:
     if not parts:
-        return NotEncryptedError("the message is not encrypted")
+        hint = "it is signed: 'smime-agent verify' says by whom" if is_signed else None
+        return NotEncryptedError("the message is not encrypted", hint=hint)
     listed = ", ".join(parts)
     error = NotEncryptedError(
         f"only a part of the mail is encrypted ({listed}), and somebody else may have written what is around it",
