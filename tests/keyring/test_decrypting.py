@@ -17,7 +17,14 @@ from smime_agent import der
 from smime_agent.algorithms import KeyType, KeyUsage
 from smime_agent.certificates.history import History, history_path
 from smime_agent.cms.recipients import KeyRecipient, OtherRecipient, RecipientKind
-from smime_agent.errors import NoKeyError, PinIncorrectError, PinNotSetError, TokenAbsentError, UsageError
+from smime_agent.errors import (
+    NoKeyError,
+    PinIncorrectError,
+    PinNotSetError,
+    SmimeAgentError,
+    TokenAbsentError,
+    UsageError,
+)
 from smime_agent.tokens.objects import read_objects
 from smime_agent.x509 import Certificate
 from tests.keyring.people import (
@@ -457,6 +464,18 @@ def test_a_token_that_is_not_plugged_in_is_named(
         "2026-05-17, which is not plugged in"
     )
     assert caught.value.hint == f"plug in token 'bob decrypts' (serial {entry.serial})"
+
+
+@pytest.mark.parametrize("named", ["alice decrypts", "none of them"])
+def test_a_token_that_is_plugged_in_while_another_was_named_is_not_called_absent(
+    alice_token: SoftToken, bob_token: SoftToken, bob: Certificate, tmp_path: Path, named: str
+) -> None:
+    history = History(history_path(tmp_path))
+    assert ring(bob_token, history=history).opened(message_for(bob))
+    with pytest.raises(SmimeAgentError) as caught:
+        ring(alice_token, bob_token, history=history, named=named).opened(message_for(bob))
+    assert caught.value.details[0].endswith(", which is plugged in and was not looked at")
+    assert str(caught.value.hint).startswith("leave --token out, or name token 'bob decrypts' (serial ")
 
 
 def test_where_no_token_is_plugged_in_that_is_said(bob: Certificate) -> None:

@@ -6,11 +6,12 @@ one that is refused ends the search, for who knows which token it was meant for.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from smime_agent.cms.recipients import KeyRecipient
-from smime_agent.errors import ModuleLoadError, NoKeyError, SmimeAgentError, TokenAbsentError
+from smime_agent.errors import ModuleLoadError, NoKeyError, SmimeAgentError, TokenAbsentError, TokenError
 from smime_agent.keyring.inquiry import Inquiry, Match
 from smime_agent.keyring.matching import KnownCertificates
 from smime_agent.keyring.pool import TokenPool
@@ -92,7 +93,8 @@ class DecryptionKeyring:
     def _nothing(self, recipients: Sequence[KeyRecipient | OtherRecipient], inquiry: Inquiry) -> SmimeAgentError:
         failures = [*inquiry.failures, *self._search.failures]
         has_looked = not any(isinstance(failure, ModuleLoadError) for failure in failures)
-        unmatched = self._unmatched(inquiry.present, has_looked=has_looked)
+        passed_over = self._passed_over() if has_looked else ()
+        unmatched = self._unmatched(inquiry.present, passed_over, has_looked=has_looked)
         details = unmatched.details(recipients)
         if inquiry.failures:
             error = inquiry.failures[0]
@@ -107,9 +109,22 @@ class DecryptionKeyring:
             return NoKeyError(message, hint="'smime-agent key list' shows the keys", details=details)
         return NoKeyError(unmatched.sentence, hint=hint, details=details)
 
-    def _unmatched(self, present: Sequence[TokenInfo] = (), *, has_looked: bool = True) -> Unmatched:
+    def _unmatched(
+        self, present: Sequence[TokenInfo] = (), passed_over: Sequence[TokenInfo] = (), *, has_looked: bool = True
+    ) -> Unmatched:
         known, opened = self._from_elsewhere(), self._pool.opened()
-        return Unmatched(known, self._remembered(), present, opened, has_looked=has_looked)
+        return Unmatched(known, self._remembered(), present, opened, passed_over=passed_over, has_looked=has_looked)
+
+    def _passed_over(self) -> Sequence[TokenInfo]:
+        """All tokens that are plugged in, where one was named: the key may be on another."""
+        if self._search.token is None or not self._remembered():
+            return ()
+        module = self._search.module or self._search.uri.module_path
+        try:
+            tokens = replace(self._search, token=None, module=module, failures=[]).tokens()
+        except TokenError:
+            return ()
+        return [token.info for token in tokens]
 
     def _from_elsewhere(self) -> KnownCertificates:
         """Certificates that are not on a token that is plugged in, or may not be."""

@@ -27,21 +27,23 @@ _LIST_HINT: Final = "'smime-agent key list --history' shows the keys that were e
 class Unmatched:
     """What can be said about the recipients of a message that is not for a key at hand."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that is known
         self,
         known: KnownCertificates,
         sightings: Sequence[Sighting],
         present: Sequence[TokenInfo],
         opened: Sequence[OpenedToken] = (),
         *,
+        passed_over: Sequence[TokenInfo] = (),
         has_looked: bool = True,
     ) -> None:
         """``known`` holds the certificates of ``sightings`` too.
 
-        ``present`` are the tokens that are plugged in, ``opened`` those of them that can be looked at. Unless it
-        ``has_looked``, nobody knows which are.
+        ``present`` are the tokens that were to be looked at and are plugged in, ``opened`` those of them that can be.
+        ``passed_over`` are plugged in too, while another was named. Unless it ``has_looked``, nobody knows which are.
         """
         self._has_looked = has_looked
+        self._passed_over = passed_over
         self._known = known
         self._present = present
         self._opened = opened
@@ -88,6 +90,8 @@ class Unmatched:
         for recipient in recipients:
             if isinstance(recipient, KeyRecipient):
                 for _, sighting in self._certificates(recipient):
+                    if sighting is not None and self._is_passed_over(sighting):
+                        return f"leave --token out, or name {sighting.token_name} with it"
                     if sighting is not None and not self._is_present(sighting):
                         return f"plug in {sighting.token_name}"
         hiding = [opened for opened in self._opened if opened.may_hide]
@@ -110,6 +114,8 @@ class Unmatched:
         seen = f"its key was last seen on {sighting.token_name} on {sighting.last_seen:%Y-%m-%d}"
         if not sighting.has_key:
             seen = f"it was last seen, without its key, on {sighting.token_name} on {sighting.last_seen:%Y-%m-%d}"
+        if self._is_passed_over(sighting):
+            return f"{seen}, which is plugged in and was not looked at"
         if not self._is_present(sighting):
             return f"{seen}, which is not plugged in" if self._has_looked else seen
         has_lost = any(one.has_lost(sighting.certificate) for one in self._opened if sighting.was_on(one.info))
@@ -117,6 +123,9 @@ class Unmatched:
 
     def _is_present(self, sighting: Sighting) -> bool:
         return any(sighting.was_on(token) for token in self._present)
+
+    def _is_passed_over(self, sighting: Sighting) -> bool:
+        return any(sighting.was_on(token) for token in self._passed_over) and not self._is_present(sighting)
 
 
 def _of(certificate: Certificate) -> str:
