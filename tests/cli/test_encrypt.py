@@ -316,6 +316,23 @@ def test_a_certificate_that_is_for_nobody_is_told(encrypt: Encrypt, person: Peop
     assert (done.code, "carol.pem is not used: it is for no recipient" in done.err) == (DONE, True)
 
 
+def test_an_older_certificate_of_a_recipient_is_not_said_to_be_nobody_s(
+    encrypt: Encrypt, person: People, tmp_path: Path
+) -> None:
+    older = tmp_path / "older.pem"
+    older.write_bytes(person("bob", not_before=-9).path.read_bytes())
+    done = encrypt("--to", BOB, "--cert", older, "--cert", person("bob", number=1).path)
+    assert (done.code, "older.pem is not used: another one is" in done.err) == (DONE, True)
+
+
+def test_a_certificate_that_the_sender_reads_with_is_not_called_unused(encrypt: Encrypt, person: People) -> None:
+    alice = person("alice", "p256")
+    words = ("--to", BOB, "--cert", person("bob").path, "--cert", alice.path)
+    done = encrypt(*words)
+    assert (alice.decrypt(done.out), done.err) == (ENTITY, "")
+    assert "alice.pem is not used: it is for no recipient" in encrypt(*words, "--no-self").err
+
+
 def test_a_file_with_all_that_somebody_ever_had_will_do(
     encrypt: Encrypt, person: People, issuing_ca: Authority
 ) -> None:

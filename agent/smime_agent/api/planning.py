@@ -161,7 +161,7 @@ def make_plan(
     missing = tuple(one for one, person in found.items() if person is None and same_mailbox_key(one) not in own)
     notes = [
         *_unreadable_there(written, [*people, *hidden], {*own, *map(same_mailbox_key, missing)}),
-        *_not_used(chooser, [*people, *hidden], by_certificate=by_certificate),
+        *_not_used(chooser, [*people, *hidden], senders if wishes.to_self else (), by_certificate=by_certificate),
         *_of_revocation([*people, *hidden]),
     ]
     return Plan(people, hidden, missing, wishes, chooser, notes=tuple(notes))
@@ -229,9 +229,15 @@ def _unreadable_there(written: Addressees, people: Sequence[Person], known: Cont
         yield f"the mail is addressed to {_listed(others)}, and will not be readable there"
 
 
-def _not_used(chooser: Chooser, people: Sequence[Person], *, by_certificate: bool) -> Iterator[str]:
+def _not_used(
+    chooser: Chooser, people: Sequence[Person], senders: Sequence[str], *, by_certificate: bool
+) -> Iterator[str]:
+    """Certificates that were given for nothing; one of a sender's may be for the sender, who is found out later."""
+    addresses = [one.address for one in people if one.address is not None]
     for given in chooser.unused(people):
-        if not by_certificate:
+        if any(map(given.certificate.covers, senders)):
+            continue
+        if not by_certificate and not any(map(given.certificate.covers, addresses)):
             why = "it is for no recipient"
         elif given.certificate.permits_encryption:
             why = "another one is"
