@@ -268,6 +268,24 @@ def test_who_signed_what_is_not_encrypted_is_for_verify_to_say(
     assert done.err.splitlines()[-1] == "hint: it is signed: 'smime-agent verify' says by whom"
 
 
+def test_a_mail_that_was_forwarded_encrypted_is_told_as_one_to_save(
+    command: Command, to_bob: Callable[[bytes], bytes]
+) -> None:
+    head = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"
+    done = decrypt(command, message=mail(head + mail(to_bob(ENTITY)) + b"\r\n--b--\r\n"))
+    assert (done.code, done.out) == (NOT_ENCRYPTED, b"")
+    hint = "hint: a mail that is attached to it is encrypted (part 1.1.1): save that mail, and decrypt it"
+    assert done.err.splitlines()[-1] == hint
+
+
+def test_a_mail_that_openpgp_encrypted_is_not_called_unencrypted(command: Command) -> None:
+    kind = b'Content-Type: multipart/encrypted; protocol="application/pgp-encrypted"; boundary=b\r\n\r\n'
+    parts = b"--b\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n--b--\r\n"
+    done = decrypt(command, message=mail(kind + parts))
+    assert done.code == NOT_ENCRYPTED
+    assert "the message is encrypted otherwise than with S/MIME" in done.err
+
+
 # --- who is remembered ---
 
 

@@ -105,14 +105,14 @@ class DecryptRoad:
             return Decryption(opened.plaintext.chunks, opened.plaintext.size, found, must_be_signed=must)
         parts = _encrypted_parts(opened, resources)
         if part is None:
-            raise _not_encrypted(parts, is_signed=any(layer.signers for layer in opened.layers))
+            raise _not_encrypted(parts, hint=_what_else(opened, resources))
         if part not in parts:
             raise _no_such_part(part, parts)
         # Each part has its own origin: nothing of what is around it is said of it.
         alone = OpenedMessage(self.check, resources, self.opener)
         self._taken_off(alone, lambda: alone.envelope(parts[part], None))
         if alone.plaintext is None:
-            raise _not_encrypted({}, is_signed=False)
+            raise _not_encrypted({})
         found = judged(alone, None, expected_sender)
         return Decryption(alone.plaintext.chunks, alone.plaintext.size, found, is_partial=True, must_be_signed=must)
 
@@ -121,6 +121,9 @@ class DecryptRoad:
         form = mime.recognise(source)
         if form is Form.MAIL:
             mail = mime.read_mail(source)
+            if mail.kind.value == b"multipart/encrypted":  # RFC 1847, 2.2
+                text = "the message is encrypted otherwise than with S/MIME"
+                raise NotEncryptedError(text, hint="a program for OpenPGP may decrypt it, such as gpg")
             self._taken_off(opened, lambda: opened.envelope(mail, None))
             return mime.read_claims(mail.fields)
         binary = source if form is Form.DER else resources.enter_context(mime.cms_of_pem(source))
@@ -153,9 +156,20 @@ def _is_encrypted(node: Node, resources: ExitStack) -> bool:
         return False
 
 
-def _not_encrypted(parts: dict[str, Part], *, is_signed: bool) -> NotEncryptedError:
+def _what_else(opened: OpenedMessage, resources: ExitStack) -> str | None:
+    """What a message is that is not encrypted as a whole, for who expected that it is."""
+    attached = next((node for node in opened.errant if node.in_message and _is_encrypted(node, resources)), None)
+    if attached is not None:
+        return (
+            f"a mail that is attached to it is encrypted (part {number_of(attached)}): save that mail, and decrypt it"
+        )
+    if any(layer.signers for layer in opened.layers):
+        return "it is signed: 'smime-agent verify' says by whom"
+    return None
+
+
+def _not_encrypted(parts: dict[str, Part], hint: str | None = None) -> NotEncryptedError:
     if not parts:
-        hint = "it is signed: 'smime-agent verify' says by whom" if is_signed else None
         return NotEncryptedError("the message is not encrypted", hint=hint)
     listed = ", ".join(parts)
     error = NotEncryptedError(
