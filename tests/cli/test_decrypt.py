@@ -268,6 +268,12 @@ def test_who_signed_what_is_not_encrypted_is_for_verify_to_say(
     assert done.err.splitlines()[-1] == "hint: it is signed: 'smime-agent verify' says by whom"
 
 
+def test_one_part_has_no_name_of_its_own_in_a_folder(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "mail.eml").write_bytes(mail(ENTITY))
+    done = decrypt(command, tmp_path / "mail.eml", "--part", "1.2", "--output-dir", tmp_path / "out")
+    assert (done.code, done.err.splitlines()[-1]) == (2, "hint: -o names the file of the part")
+
+
 def test_a_mail_that_was_forwarded_encrypted_is_told_as_one_to_save(
     command: Command, to_bob: Callable[[bytes], bytes]
 ) -> None:

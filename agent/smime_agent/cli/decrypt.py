@@ -105,7 +105,7 @@ def decrypt(
         msg = f"{len(paths)} messages need --output-dir, or --json alone"
         raise UsageError(msg, hint="the results keep the names of the messages there")
     if part is not None:
-        raise UsageError("--part is for one message")
+        raise UsageError("--part is for one message, and not for --output-dir", hint="-o names the file of the part")
     from smime_agent.cli.bulk_decryption import Manner, decrypt_many
 
     manner = Manner(key, sender, legacy=legacy, json=json, remember=remember)
