@@ -86,7 +86,8 @@ def key_agreement(
     ephemeral, secret = _agreed(certificate)
     key = certificate.key_algorithm
     kdf = _STANDARD_DH[key.curve.digest] if key.curve else _HKDF_SHA256
-    wrap = der.algorithm(f"{_AES}.5" if cipher.key_size == 16 else f"{_AES}.45")  # noqa: PLR2004 - AES-128
+    # RFC 8551, 2.3: the keys of the wrapping and of the content have one size.
+    wrap = der.algorithm(next(oid for oid, size in _AES_WRAP.items() if size == cipher.key_size))
     algorithm = algorithm_of(der.algorithm(kdf, wrap))
     ukm = randomness(_KEYING_MATERIAL_SIZE)  # RFC 5753, 3.1.1; RFC 8418, 9: it should be there
     scheme = _scheme(algorithm)
