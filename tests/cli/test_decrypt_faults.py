@@ -241,6 +241,30 @@ def test_a_wrong_pin_is_tried_once_for_many_messages(faulty: Faulty, tmp_path: P
     assert (faulty.logins(), faulty.script.tries_left) == (1, 2)
 
 
+def in_workers(faulty: Faulty, tmp_path: Path, whose: Holder, *, pin: str) -> Result:
+    """Three messages in two processes."""
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        (tmp_path / "in" / f"{number}.p7m").write_bytes(enveloped(whose.certificate))
+    places = (tmp_path / "in", "--output-dir", tmp_path / "out")
+    options = ("--token", whose.token.label, "--pin-source", "env:PIN", "--workers", "2")
+    return faulty.run("decrypt", *options, *places, env={"PIN": pin})
+
+
+def test_a_wrong_pin_is_tried_once_whoever_would_work_with_it(faulty: Faulty, tmp_path: Path, rsa: Holder) -> None:
+    faulty.script.write(tries=3)
+    assert in_workers(faulty, tmp_path, rsa, pin=WRONG).code == 9
+    assert (faulty.logins(), faulty.script.tries_left) == (1, 2)
+
+
+def test_workers_log_in_once_each_and_use_the_key_once_for_a_message(
+    faulty: Faulty, tmp_path: Path, rsa: Holder
+) -> None:
+    faulty.script.write(tries=3)
+    assert in_workers(faulty, tmp_path, rsa, pin=PIN).code == 0
+    assert (faulty.logins(), uses(faulty), faulty.script.tries_left) == (3, 3, 3)
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_the_last_try_is_not_spent_unasked(faulty: Faulty, tmp_path: Path, rsa: Holder, named: bool) -> None:  # noqa: FBT001 - a parameter
     faulty.script.write(tries=1)
