@@ -120,6 +120,20 @@ def test_where_an_answer_is_preferred_none_is_a_warning(encrypt: Encrypt, person
     assert (done.code, done.err.count("warning"), "revo" in done.err) == (DONE, 1, True)
 
 
+@pytest.mark.parametrize("code", ["expired", "extended-key-usage"])
+def test_who_overrides_a_reason_is_told_that_nobody_was_asked_about_revocation(
+    encrypt: Encrypt, person: People, issuing_ca: Authority, tmp_path: Path, code: str
+) -> None:
+    (tmp_path / "crl").write_bytes(crl(issuing_ca))
+    words = ("--to", BOB, "--cert", REASONS[code](person).path, "--no-self", "--force")
+    said = "was revoked is not known: nobody was asked about it"
+    done = encrypt(*words, "--offline", revocation="prefer")
+    assert (done.code, said in done.err) == (DONE, True)
+    known = encrypt(*words, "--crl", tmp_path / "crl", revocation="prefer")
+    assert (known.code, said in known.err) == (DONE, False)
+    assert said not in encrypt(*words, revocation="off").err
+
+
 def test_what_cannot_be_encrypted_to_cannot_be_forced(encrypt: Encrypt, person: People) -> None:
     bob = person("bob", "secp256k1")
     for option in (["--force"], []):

@@ -14,14 +14,14 @@ from smime_agent.algorithms import ContentEncryption
 from smime_agent.cms.enveloped_data_builder import recipient_info
 from smime_agent.cms.recipient_name import RecipientName
 from smime_agent.errors import RecipientRefusedError, UsageError
-from smime_agent.trust.path import Purpose
+from smime_agent.trust.path import Purpose, RevocationStatus
 from smime_agent.trust.requirements import weaknesses
 from smime_agent.verdict import Code, Reason, UntrustworthyError, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from smime_agent.trust.path import PathValidator
+    from smime_agent.trust.path import PathResult, PathValidator
     from smime_agent.x509 import Certificate
 
 #: What cannot be done cannot be overridden.
@@ -59,7 +59,7 @@ class RecipientCheck:
             *weaknesses([certificate]),
             *path.reasons,
         ]
-        return Finding(certificate, tuple(dict.fromkeys(reasons)), path.notes)
+        return Finding(certificate, tuple(dict.fromkeys(reasons)), (*path.notes, *_unasked(certificate, path)))
 
     def of_own(self, certificate: Certificate) -> Finding:
         """The same of a certificate whose key is known to be the sender's: nobody else has to vouch for it."""
@@ -141,6 +141,14 @@ def _hint(left: set[Code], *, force: bool) -> str:
         return "if you are sure: --force"
     options = " ".join(f"--accept {code}" for code in sorted(left))
     return f"--force overrides one kind of reason, and there are several; if you are sure of each: {options}"
+
+
+def _unasked(certificate: Certificate, path: PathResult) -> Iterable[Reason]:
+    """No server is asked about a path in which something else is wrong: who overrides that should know it."""
+    is_unknown = path.anchor is not None and path.revocation is RevocationStatus.UNKNOWN
+    if is_unknown and path.reasons and all(reason.code is not Code.REVOCATION_UNKNOWN for reason in path.reasons):
+        text = f"whether the certificate of {certificate.name} was revoked is not known: nobody was asked about it"
+        yield Reason(Code.REVOCATION_UNAVAILABLE, text)
 
 
 def _of_address(certificate: Certificate, addresses: Sequence[str]) -> Iterable[Reason]:
