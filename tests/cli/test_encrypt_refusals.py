@@ -120,6 +120,15 @@ def test_where_an_answer_is_preferred_none_is_a_warning(encrypt: Encrypt, person
     assert (done.code, done.err.count("warning"), "revo" in done.err) == (DONE, 1, True)
 
 
+@pytest.mark.parametrize("code", ["expired", "critical-extension", "unknown-issuer"])
+def test_what_is_overridden_is_not_the_answer_that_is_required(encrypt: Encrypt, person: People, code: str) -> None:
+    words = ("--to", BOB, "--cert", REASONS[code](person).path, "--no-self", "--offline")
+    forced = encrypt(*words, "--force", revocation="require")
+    assert (forced.code, "(revocation-unknown)" in forced.err) == (REFUSED, True)
+    both = ("--accept", code, "--accept", "revocation-unknown")
+    assert encrypt(*words, *both, revocation="require").code == DONE
+
+
 @pytest.mark.parametrize("code", ["expired", "extended-key-usage"])
 def test_who_overrides_a_reason_is_told_that_nobody_was_asked_about_revocation(
     encrypt: Encrypt, person: People, issuing_ca: Authority, tmp_path: Path, code: str

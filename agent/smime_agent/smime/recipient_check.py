@@ -14,6 +14,7 @@ from smime_agent.algorithms import ContentEncryption
 from smime_agent.cms.enveloped_data_builder import recipient_info
 from smime_agent.cms.recipient_name import RecipientName
 from smime_agent.errors import RecipientRefusedError, UsageError
+from smime_agent.trust.evidence import RevocationMode
 from smime_agent.trust.path import Purpose, RevocationStatus
 from smime_agent.trust.requirements import weaknesses
 from smime_agent.verdict import Code, Reason, UntrustworthyError, Verdict
@@ -59,7 +60,15 @@ class RecipientCheck:
             *weaknesses([certificate]),
             *path.reasons,
         ]
-        return Finding(certificate, tuple(dict.fromkeys(reasons)), (*path.notes, *_unasked(certificate, path)))
+        notes = list(path.notes)
+        mode = self.validator.policy.revocation
+        if _is_unasked(path, mode):
+            text = f"whether the certificate of {certificate.name} was revoked is not known: nobody was asked about it"
+            if mode is RevocationMode.REQUIRE:
+                reasons.append(Reason(Code.REVOCATION_UNKNOWN, text))
+            else:
+                notes.append(Reason(Code.REVOCATION_UNAVAILABLE, text))
+        return Finding(certificate, tuple(dict.fromkeys(reasons)), tuple(notes))
 
     def of_own(self, certificate: Certificate) -> Finding:
         """The same of a certificate whose key is known to be the sender's: nobody else has to vouch for it."""
@@ -143,12 +152,14 @@ def _hint(left: set[Code], *, force: bool) -> str:
     return f"--force overrides one kind of reason, and there are several; if you are sure of each: {options}"
 
 
-def _unasked(certificate: Certificate, path: PathResult) -> Iterable[Reason]:
-    """No server is asked about a path in which something else is wrong: who overrides that should know it."""
-    is_unknown = path.anchor is not None and path.revocation is RevocationStatus.UNKNOWN
-    if is_unknown and path.reasons and all(reason.code is not Code.REVOCATION_UNKNOWN for reason in path.reasons):
-        text = f"whether the certificate of {certificate.name} was revoked is not known: nobody was asked about it"
-        yield Reason(Code.REVOCATION_UNAVAILABLE, text)
+def _is_unasked(path: PathResult, mode: RevocationMode) -> bool:
+    """No server was asked about the path, as something else is wrong in it: who overrides that should know it."""
+    is_known = path.revocation in {RevocationStatus.GOOD, RevocationStatus.REVOKED}
+    if mode is RevocationMode.OFF or not path.reasons or is_known:
+        return False
+    if mode is RevocationMode.PREFER and (path.anchor is None or len(path.chain) == 1):
+        return False  # there is nobody whom it would make sense to ask
+    return all(reason.code is not Code.REVOCATION_UNKNOWN for reason in path.reasons)
 
 
 def _of_address(certificate: Certificate, addresses: Sequence[str]) -> Iterable[Reason]:
