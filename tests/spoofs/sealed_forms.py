@@ -173,13 +173,14 @@ def _objects(workshop: Workshop, given: Envelopes) -> Iterator[Sealed]:
     yield Sealed("object-empty", mailed(elsewhere), 6, "no-content", "the content is elsewhere")
     stamp = "1.2.840.113549.1.9.16.1.4"
     other = auth_enveloped(infos, SECRET, key, kind=stamp)
-    yield Sealed("object-other-type", mailed(other), 0, "not-signed", "it says that it is a time stamp", SECRET)
+    why = "it says that it is a time stamp"
+    yield Sealed("object-other-type", mailed(other), 6, "content-type-mismatch", why, SECRET)
     liar = auth_enveloped(infos, SECRET, key, kind=stamp, attributes=content_type())
     yield Sealed("object-two-types", mailed(liar), 6, "content-type-mismatch", "two types for one content")
     inner = signed(workshop.alice, SECRET, attached=True)
     bare = auth_enveloped(infos, inner.body, key, kind="1.2.840.113549.1.7.2")
     why = "a signature without its ContentInfo, as PKCS #7 had it: it is not looked at, and not trusted"
-    yield Sealed("object-signed-body", mailed(bare), 0, "not-signed", why, inner.body)
+    yield Sealed("object-signed-body", mailed(bare), 6, "content-type-mismatch", why, inner.body)
     innermost = layers = given.seal.on(SECRET)
     for _ in range(10):
         layers = given.seal.on(layers)

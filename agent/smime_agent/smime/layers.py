@@ -193,7 +193,7 @@ class OpenedMessage:
             return None
         self._tries -= opened.tries - 1  # a layer may have one at least
         self.plaintext = self._resources.enter_context(opened.content)
-        reasons = tuple(_trailing(trailing=trailing or opened.trailing))
+        reasons = (*_trailing(trailing=trailing or opened.trailing), *_other_content(opened.content_type))
         content = opened.content.chunks
         self.layers.append(Layer(LayerType.ENCRYPTED, form, (), reasons, (), content, opened.encryption))
         return opened.content if opened.content_type == oids.ID_DATA else None
@@ -297,6 +297,13 @@ def _reasons(signed_data: cms.SignedData, *, trailing: bool) -> Iterator[Reason]
 def _trailing(*, trailing: bool) -> Iterator[Reason]:
     if trailing:
         yield Reason(Code.TRAILING_DATA, "data follows after the CMS object")
+
+
+def _other_content(content_type: str) -> Iterator[Reason]:
+    """RFC 8551, 2.4.3 and 2.4.4: what is encrypted is id-data. What else it is, is not looked into."""
+    if content_type != oids.ID_DATA:
+        text = f"what is encrypted is no mail and no file but {name_of(content_type)}"
+        yield Reason(Code.CONTENT_TYPE_MISMATCH, text)
 
 
 def _no_mail(signed_data: cms.SignedData) -> Iterator[Reason]:
