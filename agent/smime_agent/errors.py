@@ -161,3 +161,16 @@ class RecipientRefusedError(PolicyError):
 
 class CertificateNotUsableError(PolicyError):
     """The certificate is expired, not yet valid, or not for this use."""
+
+
+def ends_the_run(error: SmimeAgentError) -> bool:
+    """Of many messages, whether those after this one are not to be tried: the token or the PIN failed.
+
+    Each try may cost one. That a key cannot do something says nothing of other messages.
+    """
+    return isinstance(error, (TokenError, PinError)) and not isinstance(error, MechanismError)
+
+
+def not_tried(because: SmimeAgentError) -> SmimeAgentError:
+    """What becomes of the messages after that."""
+    return type(because)(f"not tried: {because}", hint=because.hint)

@@ -74,10 +74,11 @@ def _write_beside(path: str, chunks: Iterable[bytes], mode: int, size: int) -> N
     try:
         try:
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-            if size > _LARGE:
+            if size <= _LARGE:
+                write_all(descriptor, chunks)
+            else:
                 os.posix_fallocate(descriptor, 0, size)  # which is also faster than to find room for each piece
-            write_all(descriptor, chunks)
-            if size > _LARGE:
+                write_all(descriptor, chunks)
                 os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR))
         finally:
             if descriptor >= 0:

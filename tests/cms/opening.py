@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, x25519
 
 from smime_agent.algorithms import Curve, KeyAlgorithm, KeyKind
 from smime_agent.cms import content_type, oids
-from smime_agent.cms.content_encryption import content_decryptor
+from smime_agent.cms.content_encryption import content_cipher
 from smime_agent.cms.enveloped_data import AuthEnvelopedData, EnvelopedData
 from smime_agent.cms.key_agreement import originator_point, unwrap_agreed
 from smime_agent.cms.key_transport import RSAES_OAEP_OID, oaep_parameters
@@ -31,12 +31,12 @@ def opened(octets: bytes, key: PrivateKey, *, legacy: bool = False, chunk: int =
     assert info.content is not None
     additional = found.encoded_attributes if isinstance(found, AuthEnvelopedData) else None
     mac = found.mac if isinstance(found, AuthEnvelopedData) else None
-    decryptor = content_decryptor(
+    decryptor = content_cipher(
         info.content_encryption_algorithm,
         content_key(found.recipient_infos, key, legacy=legacy),
         legacy=legacy,
         additional=additional,
-    )
+    ).decryptor()
     assert decryptor.is_authenticated == authenticated
     encrypted = b"".join(info.content.chunks())
     pieces = [decryptor.update(encrypted[at : at + chunk]) for at in range(0, len(encrypted), chunk)]

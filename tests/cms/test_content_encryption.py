@@ -19,7 +19,7 @@ from smime_agent import der
 from smime_agent.algorithms import ContentEncryption
 from smime_agent.cms.content_encryption import (
     DecryptionError,
-    content_decryptor,
+    content_cipher,
     content_encryptor,
     content_key_size,
     encrypted_size,
@@ -62,7 +62,7 @@ def decrypted(  # noqa: PLR0913 - all that a message has
     legacy: bool = False,
     additional: bytes | None = None,
 ) -> bytes:
-    decryptor = content_decryptor(algorithm, key, legacy=legacy, additional=additional)
+    decryptor = content_cipher(algorithm, key, legacy=legacy, additional=additional).decryptor()
     return b"".join([decryptor.update(chunk) for chunk in chunks]) + decryptor.finish(mac)
 
 
@@ -210,7 +210,7 @@ def test_more_than_a_key_may_encrypt_is_refused(cipher: ContentEncryption) -> No
 @pytest.mark.parametrize("oid", [TRIPLE_DES, RC2])
 def test_what_is_weak_wants_to_be_asked_for(oid: str) -> None:
     with pytest.raises(PolicyError, match="weak"):
-        content_decryptor(AlgorithmIdentifier(oid, None), bytes(24), legacy=False)
+        content_cipher(AlgorithmIdentifier(oid, None), bytes(24), legacy=False).decryptor()
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_what_is_weak_wants_to_be_asked_for(oid: str) -> None:
 )
 def test_damaged_and_unknown_algorithms_are_refused(oid: str, parameters: bytes | None) -> None:
     with pytest.raises(UntrustworthyError):
-        content_decryptor(AlgorithmIdentifier(oid, parameters), bytes(32), legacy=True)
+        content_cipher(AlgorithmIdentifier(oid, parameters), bytes(32), legacy=True).decryptor()
 
 
 @given(
@@ -250,7 +250,7 @@ def test_damaged_and_unknown_algorithms_are_refused(oid: str, parameters: bytes 
 )
 def test_whatever_comes_only_errors_of_ours_come_out(oid: str, parameters: bytes, key: bytes) -> None:
     try:
-        decryptor = content_decryptor(AlgorithmIdentifier(oid, parameters), key, legacy=True)
+        decryptor = content_cipher(AlgorithmIdentifier(oid, parameters), key, legacy=True).decryptor()
         decryptor.update(CONTENT)
         decryptor.finish(b"")
     except SmimeAgentError:

@@ -46,10 +46,9 @@ class EncryptOptions:
     """How to encrypt; the defaults are right for mail.
 
     ``cipher`` and ``padding`` are negotiated where they are left out. ``recipient_name`` is what names the recipients
-    inside of the message. ``to_self``: the sender can read it too.
-    ``accept`` overrides the reasons with these codes, ``force`` those of one code more, if it is only one. ``sign``
-    says how to sign before. With the formats der and pem the message is any content, encrypted as it is. The rest says
-    whom to believe, as in :class:`.VerifyOptions`.
+    inside of the message. ``to_self``: the sender can read it too. ``accept`` overrides the reasons with these codes,
+    ``force`` those of one code more, if it is only one. ``sign`` says how to sign before. With the formats der and pem
+    the message is any content, encrypted as it is. The rest says whom to believe, as in :class:`.VerifyOptions`.
     """
 
     form: Format = Format.SMIME
@@ -88,8 +87,8 @@ class Certificates:
 class Addressing:
     """Whom a message is for: ``to`` and ``bcc`` are addresses, the latter in messages of their own.
 
-    With neither ``to`` nor ``certificates`` it is for whom the mail says. Certificates without ``to`` are recipients,
-    whatever their address.
+    With neither ``to`` nor ``certificates`` it is for whom the mail says. Certificates without ``to`` are recipients;
+    each has to be for somebody to whom the mail is addressed, unless that is nobody.
     """
 
     to: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from smime_agent import mime
 from smime_agent.api.content import open_content, taken_once
 from smime_agent.api.prompting import prompter_of
-from smime_agent.errors import MechanismError, NoKeyError, PinError, SmimeAgentError, TokenError
+from smime_agent.errors import NoKeyError, SmimeAgentError, ends_the_run, not_tried
 from smime_agent.files import write_file
 from smime_agent.keyring import TokenKeyring
 from smime_agent.keys import KeyQuery
@@ -220,12 +220,12 @@ def sign_all(
     broken: SmimeAgentError | None = None
     for message in messages:
         if broken is not None:
-            yield type(broken)(f"not tried: {broken}", hint=broken.hint)
+            yield not_tried(broken)
             continue
         try:
             yield sign(message, token, options)
         except SmimeAgentError as error:
-            if isinstance(error, (TokenError, PinError)) and not isinstance(error, MechanismError):
+            if ends_the_run(error):
                 broken = error
             yield error
 

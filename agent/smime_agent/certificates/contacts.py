@@ -13,6 +13,7 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from smime_agent.certificates.contact_file import (
@@ -74,6 +75,11 @@ class _Scanned:
     @classmethod
     def of(cls, file: ContactFile) -> _Scanned:
         return cls(file, b"".join(file.certificates).lower())
+
+
+def contacts_folder(data: Path) -> Path:
+    """Where the contacts are in the data directory."""
+    return data / "contacts"
 
 
 class Contacts:
@@ -204,7 +210,7 @@ class Contacts:
 
     def _all(self) -> Iterator[tuple[str, ContactFile]]:
         with os.scandir(self._folder) as entries:
-            names = sorted(entry.name for entry in _first(entries) if _is_one(entry.name))
+            names = sorted(entry.name for entry in islice(entries, MAX_FILES) if _is_one(entry.name))
         for name in names:
             file = self._read(name)
             if file is not None:
@@ -231,11 +237,6 @@ class Contacts:
             self._take(self._files | {name: _Scanned.of(read_contact_file(data))})
             with suppress(OSError):
                 self._state = self._folder.stat().st_mtime_ns
-
-
-def _first(entries: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
-    for _, entry in zip(range(MAX_FILES), entries, strict=False):
-        yield entry
 
 
 def _is_one(name: str) -> bool:

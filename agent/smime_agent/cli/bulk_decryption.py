@@ -24,7 +24,7 @@ from smime_agent.cli.output import open_source, write_result
 from smime_agent.cli.trust import contacts_to_fill
 from smime_agent.cli.verification import memory_of, tell_host
 from smime_agent.config import data_directory
-from smime_agent.errors import PinError, SmimeAgentError, TokenError, UsageError
+from smime_agent.errors import SmimeAgentError, UsageError, ends_the_run, not_tried
 from smime_agent.tokens.objects import read_objects
 from smime_agent.tokens.session import TokenSession
 from smime_agent.tokens.substitutes import OF_THIS_PROCESS
@@ -93,10 +93,10 @@ def decrypt_jobs(keys: DecryptionKeys, verifier: Verifier, manner: Manner, jobs:
     for job in jobs:
         try:
             if broken is not None:
-                raise type(broken)(f"not tried: {broken}", hint=broken.hint)
+                raise not_tried(broken)
             yield _decrypted(decryptor, memory, manner, job)
         except SmimeAgentError as error:
-            broken = broken or (error if isinstance(error, (PinError, TokenError)) else None)
+            broken = broken or (error if ends_the_run(error) else None)
             report = _json(failure_as_json(error, str(job.message))) if manner.json else ""
             yield Outcome(job, error.exit_code, str(error), error.hint, report=report, details=tuple(error.details))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from smime_agent.cli.decryption import Task, decrypt_one
-from smime_agent.cli.messages import expanded, message_path
+from smime_agent.cli.messages import MessagesArgument, expanded
 from smime_agent.cli.options import Access, KeyOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
 from smime_agent.cli.trust import (
     AtOption,
@@ -27,15 +27,6 @@ from smime_agent.trust.evidence import RevocationMode
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-
-MessagesArgument = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        parser=message_path,
-        metavar="[MESSAGE]...",
-        help="Mails or CMS objects, folders of them, Maildirs; else standard input.",
-    ),
-]
 PartOption = Annotated[
     str | None,
     typer.Option("--part", metavar="NUMBER", help="Decrypt only this part of a mail, which is encrypted alone."),

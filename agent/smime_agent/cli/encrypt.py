@@ -28,9 +28,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 def _addresses(incomplete: str) -> list[str]:
     """Addresses of the contacts, for the shell."""
-    from smime_agent.certificates.contacts import Contacts
+    from smime_agent.certificates.contacts import Contacts, contacts_folder
 
-    contacts = Contacts(data_directory() / "contacts").everybody()
+    contacts = Contacts(contacts_folder(data_directory())).everybody()
     addresses = {address for contact in contacts for address in contact.certificate.mailboxes}
     return [one for one in sorted(addresses) if one.startswith(incomplete) and one.isprintable() and " " not in one]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from smime_agent.api.encrypting import Addressing, Encrypted, EncryptOptions, Encryptor
 from smime_agent.api.signing import Format
 from smime_agent.certificates.chains import stored_chain
-from smime_agent.certificates.contacts import Contacts
+from smime_agent.certificates.contacts import Contacts, contacts_folder
 from smime_agent.certificates.history import History, history_path
 from smime_agent.cli import ui
 from smime_agent.cli.explanation import explanation, plan_as_json
@@ -22,7 +22,7 @@ from smime_agent.cli.output import check_output, open_source, refuse_same_file, 
 from smime_agent.cli.trust import warn_of_no_anchors
 from smime_agent.cli.verification import tell_host
 from smime_agent.config import data_directory
-from smime_agent.errors import PinError, SmimeAgentError, TokenError, UsageError
+from smime_agent.errors import SmimeAgentError, UsageError, ends_the_run, not_tried
 from smime_agent.smime.choosing import Given
 from smime_agent.x509 import InvalidCertificateError
 
@@ -75,13 +75,13 @@ def encrypt_messages(task: Task, access: Access | None, paths: Sequence[Path]) -
         work = _Work(task, access, resources, [job.output for job in jobs])
         for job in jobs:
             try:
-                if broken is not None:  # each try may cost one
-                    raise type(broken)(f"not tried: {broken}", hint=broken.hint)
+                if broken is not None:
+                    raise not_tried(broken)
                 work.encrypt(job.message, job.output, _warning_of(job.message, progress))
                 done += 1
             except SmimeAgentError as error:
                 worst = max(worst, error.exit_code)
-                broken = broken or (error if isinstance(error, (PinError, TokenError)) else None)
+                broken = broken or (error if ends_the_run(error) else None)
                 progress.pause()
                 _tell_failure(job.message, error)
             progress.step()
@@ -99,7 +99,7 @@ class _Work:
         self._token: OpenToken | None = None
         data = data_directory()
         self._encryptor = Encryptor(
-            task.options, Contacts(data / "contacts"), own=_own(data), chain=stored_chain(data), on_fetch=tell_host
+            task.options, Contacts(contacts_folder(data)), own=_own(data), chain=stored_chain(data), on_fetch=tell_host
         )
         warn_of_no_anchors(trusts_anybody=self._encryptor.trusts_anybody)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from smime_agent.errors import FileError, UsageError
 
@@ -21,6 +23,16 @@ def message_path(text: str) -> Path:
         msg = "the name of a message is empty"
         raise UsageError(msg)
     return Path(text)
+
+
+MessagesArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        parser=message_path,
+        metavar="[MESSAGE]...",
+        help="Mails or CMS objects, folders of them, Maildirs; else standard input.",
+    ),
+]
 
 
 def expanded(messages: Sequence[Path]) -> Iterator[Path]:

@@ -83,12 +83,12 @@ def contacts_to_fill(*, in_retrospect: bool) -> Contacts:
     Raises:
         UsageError: they cannot be, since what is trusted as of another time may not be trusted now.
     """
-    from smime_agent.certificates.contacts import Contacts
+    from smime_agent.certificates.contacts import Contacts, contacts_folder
 
     if in_retrospect:
         msg = "--remember is for mail that came just now, and --at judges it as of another time"
         raise UsageError(msg, hint="leave one of them out")
-    return Contacts(data_directory() / "contacts")
+    return Contacts(contacts_folder(data_directory()))
 
 
 def warn_of_no_anchors(*, trusts_anybody: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from smime_agent.api.verifying import Verifier
-from smime_agent.cli.messages import expanded, message_path
+from smime_agent.cli.messages import MessagesArgument, expanded
 from smime_agent.cli.trust import (
     AtOption,
     CaFileOption,
@@ -28,14 +28,6 @@ from smime_agent.trust.evidence import RevocationMode
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-MessagesArgument = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        parser=message_path,
-        metavar="[MESSAGE]...",
-        help="Mails or CMS objects, folders of them, Maildirs; else standard input.",
-    ),
-]
 ContentOption = Annotated[
     Path | None, typer.Option("--content", metavar="FILE", help="What a bare detached signature is over.")
 ]

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _CHACHA20_BLOCK: Final = 64
 _COUNTERS: Final = 1 << 32
-_MAC: Final = 16
 
 
 class ContentCipher(Protocol):

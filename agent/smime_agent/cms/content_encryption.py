@@ -65,7 +65,6 @@ __all__ = [
     "DecryptionError",
     "check_content_encryption",
     "content_cipher",
-    "content_decryptor",
     "content_encryptor",
     "content_key_lengths",
     "content_key_size",
@@ -166,13 +165,6 @@ def content_key_lengths(algorithm: AlgorithmIdentifier) -> range:
     if algorithm.oid == _RC2_CBC and size != _QUICK_RC2_KEY:
         return range(1, _MAX_RC2_KEY + 1)
     return range(size, size + 1)
-
-
-def content_decryptor(
-    algorithm: AlgorithmIdentifier, key: bytes, *, legacy: bool, additional: bytes | None = None
-) -> ContentDecryptor:
-    """The same, as a decryption piece by piece."""
-    return content_cipher(algorithm, key, legacy=legacy, additional=additional).decryptor()
 
 
 def _prepared(algorithm: AlgorithmIdentifier, additional: bytes, *, legacy: bool) -> Callable[[bytes], ContentCipher]:

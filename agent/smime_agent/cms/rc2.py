@@ -13,7 +13,6 @@ from typing import Final
 BLOCK_SIZE: Final = 8
 #: The bounds of a key in octets, and of its effective length in bits (RFC 2268, 2).
 MAX_KEY: Final = 128
-MAX_EFFECTIVE_BITS: Final = 1_024
 _WORDS: Final = Struct("<64H")
 _BLOCK: Final = Struct("<4H")
 #: The digits of pi, as a permutation of 256 octets (RFC 2268, 2).

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from smime_agent.cms.signer_info import AlgorithmIdentifier, SignerInfo
     from smime_agent.x509 import Certificate
 
-_MINIMUM_EC_BITS: Final = 224  # of like strength as RSA with 2048 (RFC 5753, 7)
 _HEAD: Final = 16  # octets of a content that show whether it is one DER value
 
 

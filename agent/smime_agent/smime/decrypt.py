@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smime_agent import cms, mime
-from smime_agent.cms import oids
 from smime_agent.errors import NotEncryptedError, UsageError
 from smime_agent.mime import Form, LayerKind
-from smime_agent.smime.layers import OpenedMessage, number_of
+from smime_agent.smime.layers import ENCRYPTED_TYPES, OpenedMessage, number_of
 from smime_agent.smime.verify import judged
 from smime_agent.verdict import Code, UntrustworthyError, Verdict
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from smime_agent.smime.verification import Encryption, Verification
     from smime_agent.source import Source
     from smime_agent.verdict import Reason
-
-_ENCRYPTED = frozenset({oids.ID_ENVELOPED_DATA, oids.ID_AUTH_ENVELOPED_DATA})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +148,7 @@ def _is_encrypted(node: Node, resources: ExitStack) -> bool:
         return False
     try:
         source, _ = mime.cms_of(node.part)
-        return cms.content_type(resources.enter_context(source)) in _ENCRYPTED
+        return cms.content_type(resources.enter_context(source)) in ENCRYPTED_TYPES
     except UntrustworthyError:
         return False
 

@@ -35,7 +35,8 @@ LAYER_LIMIT: Final = 10
 TRY_LIMIT: Final = 10
 #: More parts than these that are protected on their own are not listed.
 ERRANT_LIMIT: Final = 10
-_ENCRYPTED: Final = frozenset({oids.ID_ENVELOPED_DATA, oids.ID_AUTH_ENVELOPED_DATA})
+#: The content types of what is encrypted for recipients.
+ENCRYPTED_TYPES: Final = frozenset({oids.ID_ENVELOPED_DATA, oids.ID_AUTH_ENVELOPED_DATA})
 _OTHER_CONTENT: Final = frozenset({Code.DIGEST_MISMATCH, Code.SIGNATURE_MISMATCH})
 _BARE: Final = "cms"  # the form of CMS that no mail is around
 _Octets = Callable[[], Iterator[bytes]]
@@ -45,9 +46,9 @@ class OpenedMessage:
     """The layers of one message, as they are taken off.
 
     ``payload`` is what a person reads, where that is a MIME entity inside layers, and the last of ``entities``, which
-    are all that stand inside a layer; ``plaintext`` is what was in the
-    innermost layer that was decrypted, and in compression directly inside it; ``errant`` are layers that protect only
-    a part. Without an ``opener``, encrypted layers stay closed.
+    are all that stand inside a layer; ``plaintext`` is what was in the innermost layer that was decrypted, and in
+    compression directly inside it; ``errant`` are layers that protect only a part. Without an ``opener``, encrypted
+    layers stay closed.
     """
 
     def __init__(self, check: SignerCheck, resources: ExitStack, opener: Opener | None = None) -> None:
@@ -166,7 +167,7 @@ class OpenedMessage:
     def _cms(self, source: Source, form: str, beside: Source | None = None, *, trailing: bool = False) -> Source | None:
         """A layer of CMS, whose content is in it or ``beside``; what is inside is returned if it is a MIME entity."""
         kind = cms.content_type(source)
-        if kind in _ENCRYPTED:
+        if kind in ENCRYPTED_TYPES:
             return self._encrypted(source, form, trailing=trailing)
         if kind == oids.ID_COMPRESSED_DATA:
             return self._compressed(source, form, trailing=trailing)

@@ -22,7 +22,7 @@ from smime_agent.cms.recipient_info import (
     read_recipient_info,
 )
 from smime_agent.cms.signer_info import algorithm_of
-from smime_agent.errors import NoKeyError, SmimeAgentError
+from smime_agent.errors import SmimeAgentError
 from smime_agent.keys import ContentKey
 from smime_agent.tokens.decryption_plan import HostStep, plan_decryption
 from smime_agent.tokens.mechanisms import quirks_of
@@ -270,7 +270,7 @@ class TokenDecrypter:
         except SmimeAgentError as error:
             self._private = None
             session.discard()
-            raise self._explained(error) from error.__cause__
+            raise session.explained(error, self.key.name) from error.__cause__
         finally:
             if pin:
                 pin.wipe()
@@ -297,16 +297,6 @@ class TokenDecrypter:
         """The working session, as the module numbers it; python-pkcs11 has it, and does not declare it."""
         handle: int = cast("Any", self._session.working()).handle
         return handle
-
-    def _explained(self, error: SmimeAgentError) -> SmimeAgentError:
-        """What the module's error means here."""
-        match error.__cause__:
-            case pkcs11.PinIncorrect() | pkcs11.PinInvalid() | pkcs11.PinLenRange():
-                return self._session.wrong_pin()
-            case pkcs11.NoSuchKey():
-                return NoKeyError(f"{self.key.name} is no longer on {self._session.name}")
-            case _:
-                return self._session.gone() or error
 
 
 def _modulus(key: TokenKey) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import pkcs11
 
 from smime_agent.errors import (
+    NoKeyError,
     PinIncorrectError,
     PinLastTryError,
     PinLockedError,
@@ -172,6 +173,16 @@ class TokenSession:
         else:
             left = "one try was spent; this token does not say how many are left"
         return PinIncorrectError(f"wrong PIN for {self.name}", hint=left)
+
+    def explained(self, error: SmimeAgentError, key: str) -> SmimeAgentError:
+        """What the module's error means after an operation with that key."""
+        match error.__cause__:
+            case pkcs11.PinIncorrect() | pkcs11.PinInvalid() | pkcs11.PinLenRange():
+                return self.wrong_pin()
+            case pkcs11.NoSuchKey():
+                return NoKeyError(f"{key} is no longer on {self.name}")
+            case _:
+                return self.gone() or error
 
     def gone(self) -> TokenRemovedError | None:
         """The error for a token that is no longer there: some modules answer anything but that."""

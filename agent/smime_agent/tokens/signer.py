@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pkcs11
-
-from smime_agent.errors import NoKeyError, SmimeAgentError
+from smime_agent.errors import SmimeAgentError
 from smime_agent.tokens.mechanisms import plan_signature
 from smime_agent.tokens.objects import find_private
 
@@ -59,21 +57,11 @@ class SigningKey:
         except SmimeAgentError as error:
             self._private = None
             session.discard()
-            raise self._explained(error) from error.__cause__
+            raise session.explained(error, self.key.name) from error.__cause__
         finally:
             if pin:
                 pin.wipe()
         return plan.finish(signature)
-
-    def _explained(self, error: SmimeAgentError) -> SmimeAgentError:
-        """What the module's error means here."""
-        match error.__cause__:
-            case pkcs11.PinIncorrect() | pkcs11.PinInvalid() | pkcs11.PinLenRange():
-                return self._session.wrong_pin()
-            case pkcs11.NoSuchKey():
-                return NoKeyError(f"{self.key.name} is no longer on {self._session.name}")
-            case _:
-                return self._session.gone() or error
 
 
 class TokenSigner:

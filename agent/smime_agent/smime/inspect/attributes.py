@@ -28,7 +28,6 @@ VALUE: Final = "value"
 _CONTEXT: Final = 0xA0
 _PRIMITIVE: Final = 0x80
 _SMIME: Final = "1.2.840.113549.1.9.16"
-_ID_SIGNATURE_POLICY: Final = f"{_SMIME}.2.15"
 _ALL_OR_FIRST_TIER: Final = {0: "all receipts", 1: "first-tier recipients"}  # RFC 2634, 2.7
 _CLASSIFICATIONS: Final = ("unmarked", "unclassified", "restricted", "confidential", "secret", "top secret")
 
