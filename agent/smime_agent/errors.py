@@ -14,7 +14,8 @@ The code below a class is the exit code of the command line (0 is done, 1 is a b
     │   ├── TokenAbsentError            no such token is plugged in
     │   ├── TokenRemovedError           it was there when the operation began
     │   ├── ModuleLoadError             the file is not a PKCS#11 module, or does not start
-    │   └── MechanismError              this key on this token cannot do it, and why
+    │   ├── MechanismError              this key on this token cannot do it, and why
+    │   └── AgentError                  the agent cannot be reached, or does not keep to the protocol
     ├── PinError .................. 9   nobody is logged in
     │   ├── PinIncorrectError           one try was spent
     │   ├── PinLockedError              no try is left
@@ -24,6 +25,8 @@ The code below a class is the exit code of the command line (0 is done, 1 is a b
     └── PolicyError .............. 10   it could be done, and it should not
         ├── AlreadySignedError
         ├── RecipientRefusedError       nothing should be encrypted to this certificate
+        ├── DeclinedError               the person was asked, and said no
+        ├── AuditError                  the use of a key cannot be written down, so there is none
         └── CertificateNotUsableError   expired, not yet valid, or not for this use
 """
 
@@ -119,6 +122,10 @@ class MechanismError(TokenError):
     """This key on this token cannot do what was asked."""
 
 
+class AgentError(TokenError):
+    """The agent cannot be reached, or does not keep to the protocol."""
+
+
 class PinError(SmimeAgentError):
     """Nobody is logged in to the token."""
 
@@ -157,6 +164,14 @@ class AlreadySignedError(PolicyError):
 
 class RecipientRefusedError(PolicyError):
     """Nothing should be encrypted to the certificate of a recipient."""
+
+
+class DeclinedError(PolicyError):
+    """The person was asked whether a program may use a key, and said no."""
+
+
+class AuditError(PolicyError):
+    """The use of a key cannot be written down, so there is none; or the log was changed."""
 
 
 class CertificateNotUsableError(PolicyError):
