@@ -19,6 +19,7 @@ COMMANDS = {
     "token": "token",
     "key": "key",
     "cert": "cert",
+    "setup": "setup",
     "doctor": "doctor",
     "demo": "demo",
 }
