@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import platformdirs
 
@@ -17,12 +18,66 @@ if TYPE_CHECKING:
 _PROGRAM = "smime-agent"
 
 
+class Scope(Enum):
+    """What a PIN is good for, once it was typed. The value is its name in the file."""
+
+    OPERATION = "operation"
+    BATCH = "batch"
+    TTL = "ttl"
+
+
+class Confirmation(Enum):
+    """When a person is asked whether a program may use a key. The value is its name in the file."""
+
+    NEVER = "never"
+    FIRST = "first"
+    EVERY = "every"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPolicy:
+    """How the agent uses a key.
+
+    ``key`` names it, as ``--key`` does; without one it is for all keys that no other policy names. A login lasts for
+    one operation, for ``batch`` of them, or until nobody used it for ``idle`` seconds, and ``absolute`` seconds at
+    most. ``keep_pin`` lets a key that wants its PIN each time have it from memory for as long as the login lasts.
+    """
+
+    key: str | None = None
+    scope: Scope = Scope.TTL
+    batch: int = 10
+    idle: int = 600
+    absolute: int = 8 * 3600
+    confirm: Confirmation = Confirmation.NEVER
+    keep_pin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """How the agent works.
+
+    ``policy`` is for every key that none of ``keys`` is for. ``pinentry`` is the program that asks for PINs,
+    ``modules`` are the PKCS#11 modules that it uses, instead of those that are registered. A token that nobody is
+    logged in to is let go of after ``release`` seconds. An operation may take ``timeout`` seconds. ``lock_on_sleep``
+    and ``lock_on_screen_lock`` end logins when the machine sleeps or the screen is locked.
+    """
+
+    policy: KeyPolicy = field(default_factory=KeyPolicy)
+    keys: tuple[KeyPolicy, ...] = ()
+    pinentry: str | None = None
+    modules: tuple[str, ...] = ()
+    release: int = 30
+    timeout: int = 60
+    lock_on_sleep: bool = True
+    lock_on_screen_lock: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """What the file may say. The command line and the environment come before it.
 
     ``token`` is a URI or a label, ``module`` the path of a PKCS#11 module, ``pin_source`` as on the command line,
-    ``ca_files`` PEM files of trust anchors, ``workers`` how many processes sign in bulk.
+    ``ca_files`` PEM files of trust anchors, ``workers`` how many processes sign in bulk. ``agent`` is a table.
     """
 
     token: str | None = None
@@ -31,6 +86,18 @@ class Config:
     pin_source: str = "prompt"
     ca_files: tuple[str, ...] = ()
     workers: int = 1
+    agent: AgentConfig = field(default_factory=AgentConfig)
+
+
+#: The bounds of numbers in the file.
+_BOUNDS: Final = {
+    "workers": (1, 64),
+    "batch": (1, 100_000),
+    "idle": (1, 7 * 86_400),
+    "absolute": (1, 7 * 86_400),
+    "release": (1, 86_400),
+    "timeout": (1, 3600),
+}
 
 
 def config_path() -> Path:
@@ -84,10 +151,7 @@ def _parsed(where: Path, text: bytes) -> Config:
 
     try:
         values = tomllib.loads(text.decode())
-        unknown = set(values) - {field.name for field in fields(Config)}
-        if unknown:
-            msg = f"{where}: there is no setting '{min(unknown)}'"
-            raise ConfigError(msg, hint=f"the settings are {', '.join(field.name for field in fields(Config))}")
+        _refuse_unknown(where, values, Config)
         config = msgspec.convert(values, Config)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         msg = f"{where}: {error}"
@@ -95,7 +159,34 @@ def _parsed(where: Path, text: bytes) -> Config:
     # A CA file beside the configuration must not become one of whatever folder a command is run in.
     files = tuple(str(where.absolute().parent / Path(name).expanduser()) for name in config.ca_files)
     config = replace(config, ca_files=files)
-    if config.workers < 1:
-        msg = f"{where}: workers is 1 or more"
-        raise ConfigError(msg)
+    tables: tuple[Config | AgentConfig | KeyPolicy, ...] = (config, config.agent, config.agent.policy)
+    for table in (*tables, *config.agent.keys):
+        _check_bounds(where, table)
     return config
+
+
+def _refuse_unknown(where: Path, values: Any, kind: type[Any]) -> None:  # noqa: ANN401 - what TOML holds
+    """Refuse a setting that there is not, in a table and in those inside it."""
+    if not isinstance(values, dict):
+        return
+    known = {one.name: _tables(one.default_factory) for one in fields(kind)}
+    if unknown := set(values) - set(known):
+        msg = f"{where}: there is no setting '{min(unknown)}'"
+        raise ConfigError(msg, hint=f"the settings are {', '.join(known)}")
+    for name, inner in known.items():
+        if inner is not None:
+            _refuse_unknown(where, values.get(name), inner)
+    for one in values.get("keys", ()) if kind is AgentConfig else ():
+        _refuse_unknown(where, one, KeyPolicy)
+
+
+def _tables(factory: Any) -> type[Any] | None:  # noqa: ANN401 - or a sentinel
+    return factory if isinstance(factory, type) and is_dataclass(factory) else None
+
+
+def _check_bounds(where: Path, table: Config | AgentConfig | KeyPolicy) -> None:
+    for one in fields(table):
+        least, most = _BOUNDS.get(one.name, (0, 0))
+        if one.name in _BOUNDS and not least <= getattr(table, one.name) <= most:
+            msg = f"{where}: {one.name} is {least} to {most}"
+            raise ConfigError(msg)

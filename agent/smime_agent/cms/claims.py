@@ -95,7 +95,7 @@ def check_claims(signed_data: SignedData, signer: SignerInfo, certificate: Certi
     unknown = dict.fromkeys(one.oid for one in signer.signed_attributes if one.oid not in _KNOWN)
     return Claims(
         message_digest=digest,
-        signing_time=_time(time) if time is not None else None,
+        signing_time=signing_time(time) if time is not None else None,
         capabilities=single.get(oids.SMIME_CAPABILITIES),
         key_preference=single.get(oids.ENCRYPTION_KEY_PREFERENCE) or _microsoft_key_preference(signer),
         receipt_request=oids.RECEIPT_REQUEST in single,
@@ -139,7 +139,7 @@ def _check_content_type(attribute: bytes, content_type: str) -> None:
         raise UntrustworthyError(Code.CONTENT_TYPE_MISMATCH, text)
 
 
-def _time(encoded: bytes) -> datetime:
+def signing_time(encoded: bytes) -> datetime:
     """A signingTime, in seconds and in UTC (RFC 5652, 11.3). GeneralizedTime before 2050 is read too."""
     found = values(encoded)
     tag, digits = found[0].tag, found[0].contents

@@ -52,7 +52,7 @@ class SignedAttributesBuilder:
             attribute(oids.CONTENT_TYPE, der.object_identifier(oids.ID_DATA)),
             attribute(oids.SMIME_CAPABILITIES, _CAPABILITIES),
             attribute(oids.SIGNING_CERTIFICATE_V2, _signing_certificate_v2(identity.certificate)),
-            attribute(oids.CMS_ALGORITHM_PROTECTION, _cms_algorithm_protection(scheme)),
+            attribute(oids.CMS_ALGORITHM_PROTECTION, cms_algorithm_protection(scheme)),
         ]
         if identity.encryption_certificate is not None:  # RFC 8551, 2.5.3: when it is another than the signer's
             preference = der.context(0, _issuer_and_serial_contents(identity.encryption_certificate))
@@ -93,7 +93,7 @@ def _signing_certificate_v2(certificate: Certificate) -> bytes:
     return der.sequence(der.sequence(der.sequence(der.octet_string(certificate.fingerprint), issuer_serial)))
 
 
-def _cms_algorithm_protection(scheme: SignatureScheme) -> bytes:
+def cms_algorithm_protection(scheme: SignatureScheme) -> bytes:
     """``SEQUENCE { digestAlgorithm, signatureAlgorithm [1] IMPLICIT }`` (RFC 6211, 2)."""
     signature_algorithm = b"\xa1" + scheme.algorithm_identifier[1:]
     return der.sequence(scheme.digest.algorithm_identifier, signature_algorithm)

@@ -1,0 +1,111 @@
+"""How long a login holds and for what: the policy of keys, as pure functions of time.
+
+A PIN becomes a login. A key whose scope is `ttl` may use the login that any key of its token began; one whose scope is
+`operation` or `batch` wants one of its own, which ends once it was used up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from smime_agent.config import KeyPolicy, Scope
+from smime_agent.tokens.uri import SCHEME, Pkcs11Uri
+
+if TYPE_CHECKING:
+    from smime_agent.config import AgentConfig
+    from smime_agent.daemon.places import KeyPlace
+
+
+@dataclass(slots=True)
+class Login:
+    """A login to a token, which ``key`` began; none if it was for looking only. Times are seconds of one clock.
+
+    ``pin`` says where the PIN came from.
+    """
+
+    key: KeyPlace | None
+    policy: KeyPolicy
+    since: float
+    pin: str
+    last_used: float = 0.0
+    used: int = 0
+    #: The shortest of all keys that use it.
+    idle: float = field(default=0.0)
+    absolute: float = field(default=0.0)
+
+    def __post_init__(self) -> None:
+        self.last_used = self.since
+        self.idle, self.absolute = self.policy.idle, self.policy.absolute
+
+    def permits(self, key: KeyPlace, policy: KeyPolicy, now: float) -> bool:
+        """Whether ``key`` may use it once more."""
+        if now >= self.ends_at:
+            return False
+        if policy.scope is Scope.TTL:
+            return not self.is_spent
+        return self.key == key and not self.is_spent
+
+    def use(self, policy: KeyPolicy, now: float) -> None:
+        """Count one use."""
+        self.used += 1
+        self.last_used = now
+        self.idle, self.absolute = min(self.idle, policy.idle), min(self.absolute, policy.absolute)
+
+    @property
+    def allowed(self) -> int | None:
+        """How many uses it is good for; any number where that is not counted."""
+        match self.policy.scope:
+            case Scope.OPERATION:
+                return 1
+            case Scope.BATCH:
+                return self.policy.batch
+            case Scope.TTL:
+                return None
+
+    @property
+    def is_spent(self) -> bool:
+        """It is used up."""
+        return self.allowed is not None and self.used >= self.allowed
+
+    @property
+    def ends_at(self) -> float:
+        """When it ends unless it is used before."""
+        return min(self.last_used + self.idle, self.since + self.absolute)
+
+
+def policy_for(config: AgentConfig, key: KeyPlace) -> KeyPolicy:
+    """The policy of a key: the first that names it by label, id or ``pkcs11:`` URI, else the one for all.
+
+    Raises:
+        UsageError: a policy has a URI that cannot be read.
+    """
+    return next((policy for policy in config.keys if policy.key and _is_meant(policy.key, key)), config.policy)
+
+
+def _is_meant(name: str, key: KeyPlace) -> bool:
+    if not name.lower().startswith(SCHEME):
+        return name == key.label or name.lower().replace(":", "").removeprefix("0x") == key.id.hex()
+    token = key.token
+    attributes = {"token": token.label, "serial": token.serial, "manufacturer": token.manufacturer}
+    attributes |= {"model": token.model}
+    return Pkcs11Uri.parse(name).matches({**attributes, "id": key.id, "object": key.label})
+
+
+def words_for(policy: KeyPolicy) -> str:
+    """What a PIN that is typed now will be good for, for people."""
+    match policy.scope:
+        case Scope.OPERATION:
+            return "for this once"
+        case Scope.BATCH:
+            return f"for {policy.batch} uses of this key"
+        case Scope.TTL:
+            return f"until it is not used for {_duration(policy.idle)}, and {_duration(policy.absolute)} at most"
+
+
+def _duration(seconds: int) -> str:
+    for unit, name in ((3600, "hour"), (60, "minute")):
+        if seconds % unit == 0:
+            number = seconds // unit
+            return f"{number} {name}{'' if number == 1 else 's'}"
+    return f"{seconds} seconds"
