@@ -253,6 +253,23 @@ def test_no_extended_key_usage_or_any(extra: Any) -> None:  # noqa: ANN401 - ext
     assert not validate(signer(ISSUING, extra=extra), ISSUING).reasons
 
 
+@pytest.mark.parametrize("use", [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.CODE_SIGNING])
+def test_what_signs_commits_need_not_be_for_mail(use: x509.ObjectIdentifier) -> None:
+    person = signer(ISSUING, extra=((x509.ExtendedKeyUsage([use]), False),))
+    assert not validate(person, ISSUING, purpose=Purpose.COMMIT).reasons
+    assert codes(validate(person, ISSUING)) == [Code.EXTENDED_KEY_USAGE]
+
+
+def test_a_server_signs_no_commits() -> None:
+    server = signer(ISSUING, extra=((SERVER, False),))
+    assert codes(validate(server, ISSUING, purpose=Purpose.COMMIT)) == [Code.EXTENDED_KEY_USAGE]
+
+
+def test_a_key_usage_for_encryption_signs_no_commits() -> None:
+    recipient = signer(ISSUING, key_usage=usage("key_encipherment"))
+    assert codes(validate(recipient, ISSUING, purpose=Purpose.COMMIT)) == [Code.KEY_USAGE]
+
+
 def test_an_intermediate_ca_for_servers() -> None:
     issuing = Party("Example CA", ROOT, extra=((SERVER, False),))
     assert codes(validate(signer(issuing), issuing)) == [Code.EXTENDED_KEY_USAGE]

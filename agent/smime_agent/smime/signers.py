@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from smime_agent import cms
 from smime_agent.algorithms import KeyKind
 from smime_agent.smime.verification import Announcement, Signer
-from smime_agent.trust.requirements import weaknesses
+from smime_agent.trust.requirements import Purpose, weaknesses
 from smime_agent.verdict import Code, Reason, UntrustworthyError
 from smime_agent.x509 import InvalidCertificateError, certificate_of
 
@@ -32,13 +32,14 @@ class SignerCheck:
 
     ``known`` are certificates at hand beside the message's.
     ``in_retrospect`` says that the message is judged as of another time than ``now``: what it says of its own time is
-    then not compared with the validity of the certificate.
+    then not compared with the validity of the certificate. ``purpose`` is what the signers' certificates are to be for.
     """
 
     validator: PathValidator
     now: datetime
     in_retrospect: bool = False
     known: tuple[Certificate, ...] = ()
+    purpose: Purpose = Purpose.SIGN
 
     def all(self, signed_data: cms.SignedData, content: Callable[[], Iterator[bytes]]) -> Iterator[Signer]:
         """Every signer of it, in order; the content is read once."""
@@ -104,7 +105,7 @@ class SignerCheck:
     def _judged(
         self, signed_data: cms.SignedData, info: cms.SignerInfo, certificate: Certificate, checked: cms.CheckedSignature
     ) -> Signer:
-        path = self.validator.validate(certificate, signed_data.certificates, crls=signed_data.crls)
+        path = self.validator.validate(certificate, signed_data.certificates, self.purpose, signed_data.crls)
         notes = [*path.notes]
         if checked.claimed_at is None:
             notes.append(Reason(Code.SIGNING_TIME_MISSING, "the signer does not say when it was signed"))

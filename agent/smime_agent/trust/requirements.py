@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _MINIMUM_CURVE_BITS = 224
 _MAIL_PURPOSES = frozenset({"email_protection", "any_extended_key_usage"})
+#: Of people who sign commits: what their cards are for besides mail.
+_COMMIT_PURPOSES = _MAIL_PURPOSES | {"client_auth", "code_signing"}
 
 
 class Purpose(Enum):
@@ -30,6 +32,7 @@ class Purpose(Enum):
 
     SIGN = "sign"
     ENCRYPT = "encrypt"
+    COMMIT = "commit"  # to sign commits and tags, which no extended key usage is made for
 
 
 def of_leaf(leaf: Certificate, purpose: Purpose, at: datetime) -> Iterator[Reason]:
@@ -41,12 +44,14 @@ def of_leaf(leaf: Certificate, purpose: Purpose, at: datetime) -> Iterator[Reaso
         yield Reason(Code.NOT_YET_VALID, f"the certificate of {leaf.name} is valid only since {since}")
     # A CA may sign mail with the key of its own certificate, where keyUsage lets it (RFC 8550, 4.4.1 and 4.4.2).
     if not _usage_permits(leaf, purpose):
-        use = "sign mail" if purpose is Purpose.SIGN else "encrypt to"
+        use = {Purpose.SIGN: "sign mail", Purpose.ENCRYPT: "encrypt to", Purpose.COMMIT: "sign"}[purpose]
         yield Reason(
             Code.KEY_USAGE, f"the certificate of {leaf.name} is not one to {use}: its key usage does not say so"
         )
-    if not _is_for_mail(leaf):
-        text = f"the certificate of {leaf.name} is not for mail: its extended key usage says what it is for"
+    usage = leaf.extended_key_usage
+    if usage is not None and not usage & (_COMMIT_PURPOSES if purpose is Purpose.COMMIT else _MAIL_PURPOSES):
+        use = "signing commits" if purpose is Purpose.COMMIT else "mail"
+        text = f"the certificate of {leaf.name} is not for {use}: its extended key usage says what it is for"
         yield Reason(Code.EXTENDED_KEY_USAGE, text)
 
 
@@ -78,7 +83,7 @@ def of_path(chain: Sequence[Certificate], at: datetime, *, weak_digests: bool) -
 def _usage_permits(leaf: Certificate, purpose: Purpose) -> bool:
     """RFC 8550, 4.4.2; RFC 5280, 4.2.1.3; absent keyUsage permits all that the key can do."""
     usage, kind = leaf.key_usage, leaf.key_algorithm.kind
-    if purpose is Purpose.SIGN:
+    if purpose is not Purpose.ENCRYPT:
         return kind is not KeyKind.X25519 and (usage is None or bool(usage & {"digital_signature", "non_repudiation"}))
     if kind is KeyKind.ED25519:
         return False
