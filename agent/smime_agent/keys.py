@@ -108,7 +108,8 @@ class Decrypter(Protocol):
 class KeyQuery:
     """Which key is wanted: one that a person named, else one whose certificate covers an address.
 
-    ``name`` is a ``pkcs11:`` URI, a hexadecimal id, a label or a mail address. With neither, the only key will do.
+    ``name`` is a ``pkcs11:`` URI, a hexadecimal id, a label, a mail address or the SHA-1 or SHA-256 fingerprint of a
+    certificate. With neither, the only key will do.
     """
 
     name: str | None = None

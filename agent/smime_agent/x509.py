@@ -6,6 +6,7 @@ answer says that a certificate can be trusted.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from base64 import b64decode
 from datetime import datetime
@@ -199,6 +200,11 @@ class Certificate:
     def fingerprint(self) -> bytes:
         """The SHA-256 digest of the encoding."""
         return Digest.SHA256.of(self.encoded)
+
+    @cached_property
+    def sha1_fingerprint(self) -> bytes:
+        """The SHA-1 digest of the encoding: a name, by which GnuPG knows a certificate, and no proof of anything."""
+        return hashlib.sha1(self.encoded, usedforsecurity=False).digest()
 
     @property
     def is_self_issued(self) -> bool:

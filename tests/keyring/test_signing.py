@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,7 +19,7 @@ from smime_agent.x509 import Certificate
 from tests.support.ca import Authority, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from smime_agent.tokens.objects import TokenKey
     from smime_agent.tokens.session import TokenSession
@@ -234,6 +235,18 @@ def test_a_renewed_certificate_of_the_same_key_signs(ring: Ring) -> None:
     renewed = ring.renew(key, Wanted(name="Alice"))
     assert ring.chosen("alice@example.org") == renewed
     assert ring.chosen(name="01") == renewed
+
+
+@pytest.mark.parametrize("write", ["{0}", "0x{0}", "{0}!", "{1}", "{2}"])
+@pytest.mark.parametrize("digest", [hashlib.sha1, hashlib.sha256])
+def test_a_fingerprint_chooses_one_of_the_certificates_of_a_key(
+    ring: Ring, write: str, digest: Callable[[bytes], Any]
+) -> None:
+    key, older = ring.add(Wanted(name="Alice", not_before=-9))
+    ring.renew(key, Wanted(name="Alice"))
+    digits = digest(older.encoded).hexdigest()
+    name = write.format(digits, digits.upper(), ":".join(digits[i : i + 2] for i in range(0, len(digits), 2)))
+    assert ring.chosen(name=name) == older
 
 
 def test_the_time_of_signing_decides_which_one_is_valid(ring: Ring) -> None:

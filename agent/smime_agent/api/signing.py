@@ -49,9 +49,9 @@ class Format(Enum):
 class SignOptions:
     """How to sign; the defaults are right for mail.
 
-    ``key`` is a ``pkcs11:`` URI, a hexadecimal id, a label or a mail address; left out, it is the key whose
-    certificate covers the message's From. With the formats der and pem the message is any content, signed as it is,
-    and ``opaque`` puts it inside the CMS object.
+    ``key`` is a ``pkcs11:`` URI, a hexadecimal id, a label, a mail address or the fingerprint of a certificate; left
+    out, it is the key whose certificate covers the message's From. With the formats der and pem the message is any
+    content, signed as it is, and ``opaque`` puts it inside the CMS object.
     """
 
     form: Format = Format.SMIME

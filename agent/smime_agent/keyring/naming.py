@@ -10,6 +10,7 @@ from smime_agent.tokens.uri import SCHEME, Pkcs11Uri
 if TYPE_CHECKING:
     from smime_agent.tokens.objects import TokenKey
     from smime_agent.tokens.token import TokenInfo
+    from smime_agent.x509 import Certificate
 
 
 def is_named(key: TokenKey, name: str, token: TokenInfo) -> bool:
@@ -30,3 +31,9 @@ def is_named(key: TokenKey, name: str, token: TokenInfo) -> bool:
 def is_address(name: str) -> bool:
     """Whether a name means the keys whose certificates cover a mail address."""
     return "@" in name and not name.lower().startswith(SCHEME)
+
+
+def has_fingerprint(certificate: Certificate, name: str) -> bool:
+    """Whether ``name`` is the SHA-1 or SHA-256 fingerprint of a certificate, as people and GnuPG write it."""
+    digits = name.replace(":", "").replace(" ", "").removesuffix("!").lower().removeprefix("0x")
+    return digits in {certificate.sha1_fingerprint.hex(), certificate.fingerprint.hex()}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from smime_agent.algorithms import SignatureScheme
 from smime_agent.errors import AmbiguousError, CertificateNotUsableError, NoKeyError
-from smime_agent.keyring.naming import is_address, is_named
+from smime_agent.keyring.naming import has_fingerprint, is_address, is_named
 from smime_agent.keys import Identity, KeyQuery
 from smime_agent.tokens.objects import TokenKey, TokenObjects, read_objects
 from smime_agent.tokens.signer import SigningKey, TokenSigner
@@ -97,6 +97,8 @@ class TokenKeyring:
         pairs = self._pairs()
         if is_address(name):
             return self._by_address((name,), at)
+        if exact := [pair for pair in pairs if has_fingerprint(pair.certificate, name)]:
+            return _best(exact, at)
         key = self.key(name)
         if not key.can_sign:
             msg = f"{key.name} on {self._session.name} is not for signing"
