@@ -37,12 +37,23 @@ class _Pair:
 
 
 class TokenKeyring:
-    """The keys of one token in one login."""
+    """The keys of one token, as they can be seen now."""
 
-    def __init__(self, session: TokenSession, extra_chain: Sequence[Certificate] = ()) -> None:
-        """Look at a token that is logged in; ``extra_chain`` completes chains that it does not hold."""
+    def __init__(
+        self,
+        session: TokenSession,
+        extra_chain: Sequence[Certificate] = (),
+        objects: TokenObjects | None = None,
+        *,
+        is_logged_in: bool = True,
+    ) -> None:
+        """Look at a token, unless ``objects`` are what was seen; ``extra_chain`` completes chains.
+
+        Where nobody ``is_logged_in``, the public half of a key stands for the private one, which may not be seen yet.
+        """
         self._session = session
-        self._objects: TokenObjects = read_objects(session)
+        self._is_logged_in = is_logged_in
+        self._objects = read_objects(session) if objects is None else objects
         self._pool = [found.certificate for found in self._objects.certificates] + list(extra_chain)
         self._signers: dict[tuple[KeyQuery, Digest | None, Padding | None], TokenSigner] = {}
 
@@ -130,7 +141,7 @@ class TokenKeyring:
         return [
             _Pair(key, found.certificate)
             for key in self._objects.keys
-            if key.private_seen and key.can_sign
+            if (key.private_seen or not self._is_logged_in) and key.can_sign
             for found in self._objects.certificates_of(key)
         ]
 

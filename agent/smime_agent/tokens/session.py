@@ -83,8 +83,10 @@ class TokenSession:
             if working is not None:
                 _close(working)
 
-    def login(self, purpose: str) -> None:
+    def login(self, purpose: str, *, use_last_pin_try: bool = False) -> None:
         """Log in as the user, unless that is done or not needed. One PIN is asked for, and one try is spent on it.
+
+        ``use_last_pin_try`` permits the last one for this once.
 
         Raises:
             PinError: locked, on its last try, wrong, not set, or not given.
@@ -95,12 +97,22 @@ class TokenSession:
             self._join(CKU_USER)
             return
         self.token = token = self.token.refreshed()
-        pin = None if token.info.has_pin_pad else self.ask(purpose)
-        if pin is None:
-            self.check_tries()
-            self.prompter.pad(self.name)
+        before, self._use_last_pin_try = self._use_last_pin_try, self._use_last_pin_try or use_last_pin_try
+        try:
+            pin = None if token.info.has_pin_pad else self.ask(purpose)
+            if pin is None:
+                self.check_tries()
+                self.prompter.pad(self.name)
+        finally:
+            self._use_last_pin_try = before
         self._login(CKU_USER, pin)
         self._pin = pin
+
+    def forget_pin(self) -> None:
+        """Wipe the PIN of the login, which is kept for a key that wants it once more."""
+        if self._pin is not None:
+            self._pin.wipe()
+            self._pin = None
 
     def login_security_officer(self, pin: Pin) -> None:
         """Log in as the security officer; the session must be writable."""
@@ -202,9 +214,7 @@ class TokenSession:
 
     def close(self) -> None:
         """Log out, close both sessions, wipe the PIN. Harmless on a token that is gone."""
-        if self._pin is not None:
-            self._pin.wipe()
-            self._pin = None
+        self.forget_pin()
         self.patience.close()
         with self.token.module.lock:
             self.discard()
