@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONNECT = "import socket,sys; s = socket.socket(socket.AF_UNIX); s.connect({!r}); s.recv(1)\n"
+AS_NOBODY = ["setpriv", "--reuid=65534", "--clear-groups"] if os.getuid() == 0 else []
+SOURCE = str(Path(peers.__file__).parents[2])
 PYTHON = Path(sys.executable).resolve()
 
 
@@ -175,6 +177,18 @@ def test_a_number_that_became_another_process_is_not_the_one_that_connected() ->
     assert not replace(program, started=program.started - 1).still_there()
 
 
+def test_a_number_that_became_another_process_while_it_was_read_is_unknown(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = CONNECT.format(str(server.path)).replace("; s.recv(1)", "")
+    subprocess.run([sys.executable, "-c", code], check=True)
+    connection, _ = server.listening.accept()
+    another = Program.of(os.getpid())
+    monkeypatch.setattr(Program, "of", lambda _pid: another)
+    with connection:
+        assert Peer.of(connection).program.name == "unknown"
+
+
 def test_a_zombie_is_not_there() -> None:
     with subprocess.Popen(["/bin/sleep", "60"]) as process:
         program = Program.of(process.pid)
@@ -186,9 +200,8 @@ def test_a_zombie_is_not_there() -> None:
 def test_a_process_of_another_user_gives_what_is_known() -> None:
     # Of process 1, nobody but root may read where its executable is.
     code = "from smime_agent.daemon.peers import Program; p = Program.of(1); print(p.name != 'unknown', p.executable)"
-    as_nobody = ["setpriv", "--reuid=65534", "--clear-groups"] if os.getuid() == 0 else []
-    environment = {**os.environ, "PYTHONPATH": str(Path(peers.__file__).parents[2])}
-    done = subprocess.run([*as_nobody, sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    done = subprocess.run([*AS_NOBODY, sys.executable, "-c", code], env=environment, capture_output=True, check=False)
     assert done.stdout.split() == [b"True", b"None"], done.stderr
 
 
@@ -198,8 +211,10 @@ def running(executable: Path) -> Iterator[int]:
         end = time.monotonic() + 10
         while Path(f"/proc/{process.pid}/exe").readlink() != executable and time.monotonic() < end:
             time.sleep(0.01)
-        yield process.pid
-        process.kill()
+        try:
+            yield process.pid
+        finally:
+            process.kill()
 
 
 def test_a_name_with_parentheses_and_spaces_does_not_move_the_fields(tmp_path: Path) -> None:
@@ -286,6 +301,19 @@ def test_the_descriptors_of_a_process_are_told() -> None:
 
 def test_this_process_is_one_of_our_own() -> None:
     assert os.getpid() in peers.own_processes()
+
+
+def test_a_process_that_hides_from_others_is_still_one_of_our_own() -> None:
+    hide = "import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); print(1, flush=True); input()"
+    look = "from smime_agent.daemon.peers import own_processes; print(*own_processes())"
+    command = [*AS_NOBODY, sys.executable, "-c"]
+    with subprocess.Popen([*command, hide], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        environment = {**os.environ, "PYTHONPATH": SOURCE}
+        looked = subprocess.run([*command, look], env=environment, capture_output=True, check=True)
+        process.kill()
+    assert str(process.pid).encode() in looked.stdout.split()
 
 
 def test_the_credentials_are_those_of_the_kernel() -> None:

@@ -177,14 +177,12 @@ class Peer:
 
 
 def own_processes() -> Iterator[int]:
-    """The numbers of this user's processes."""
+    """The numbers of this user's processes, those that are not dumpable too, whose folders are root's."""
     for folder in _entries(_PROC):
         if folder.isascii() and folder.isdigit():
-            try:
-                mine = (_PROC / folder).stat().st_uid == os.geteuid()
-            except OSError:  # it ended
-                continue
-            if mine:
+            status = _head(_PROC / folder / "status", _LONGEST_PATH)
+            found = re.search(rb"^Uid:\s+(\d+)", status, re.MULTILINE)
+            if found and int(found[1]) == os.getuid():
                 yield int(folder)
 
 
