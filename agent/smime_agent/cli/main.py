@@ -13,7 +13,7 @@ from smime_agent.cli.guard import ended
 from smime_agent.errors import SmimeAgentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
     from typing import NoReturn
 
@@ -24,6 +24,11 @@ _MANY_OBJECTS = 100_000
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code."""
+    leave_after(run, sys.argv[1:] if arguments is None else arguments)
+
+
+def leave_after(work: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> NoReturn:
+    """Do the work of a program of ours in a process that is fit for it, and leave it with the exit code."""
     gc.set_threshold(_MANY_OBJECTS)  # a start makes many objects and no garbage: a tenth of it was collecting
     _fill_standard_descriptors()
     silence_destructors()
@@ -33,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             signal.signal(number, _terminate)
     if sys.stdout is not None:
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a name may be beyond the locale
-    code = run(sys.argv[1:] if arguments is None else arguments)
+    code = work(arguments)
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
