@@ -116,6 +116,11 @@ def cache_directory() -> Path:
     return _of_the_user(platformdirs.user_cache_path) / "revocation"
 
 
+def state_directory() -> Path:
+    """Where the agent keeps its audit log."""
+    return _of_the_user(platformdirs.user_state_path)
+
+
 def _of_the_user(folder: Callable[[str], Path]) -> Path:
     try:
         return folder(_PROGRAM)
