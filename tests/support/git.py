@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -15,6 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.support.softhsm import MODULE, PIN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from cryptography import x509
 
     from tests.support.ca import Authority
@@ -84,13 +86,13 @@ class Repository:
         """Where its files are."""
         return self.folder / "tree"
 
-    def git(self, *arguments: str, stdin: bytes | None = None, ok: bool = True, **environment: str) -> Ran:
+    def git(self, *arguments: str, stdin: bytes = b"", ok: bool = True, env: Mapping[str, str] | None = None) -> Ran:
         """Run git in it; it must succeed unless not ``ok``."""
         done = subprocess.run(
             ["git", *arguments],
             cwd=self.tree,
-            env={**self.environment, **environment},
-            input=stdin or b"",
+            env={**self.environment, **(env or {})},
+            input=stdin,
             capture_output=True,
             check=False,
             timeout=60,
@@ -114,21 +116,21 @@ class Repository:
         """An object as somebody may have made it; its name is returned."""
         return self.git("hash-object", "-t", kind, "-w", "--stdin", "--literally", stdin=octets).out.strip()
 
-    def letter(self, name: str = "HEAD", **environment: str) -> str:
+    def letter(self, name: str = "HEAD", env: Mapping[str, str] | None = None) -> str:
         """What ``%G?`` shows."""
-        return self.git("log", "-1", "--format=%G?", name, **environment).out.strip()
+        return self.git("log", "-1", "--format=%G?", name, env=env).out.strip()
 
     def status(self, name: str = "HEAD", command: str = "verify-commit") -> list[str]:
         """The status lines of a verification, without their prefix."""
         lines = self.git(command, "--raw", name, ok=False).err.splitlines()
         return [line.removeprefix("[GNUPG:] ") for line in lines if line.startswith("[GNUPG:] ")]
 
-    def call(self, *arguments: str, stdin: bytes = b"", **environment: str) -> Ran:
+    def call(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Ran:
         """Run our program as git would."""
         done = subprocess.run(
             [self.program, *arguments],
             cwd=self.tree,
-            env={**self.environment, **environment},
+            env={**self.environment, **(env or {})},
             input=stdin,
             capture_output=True,
             check=False,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from tests.support.softhsm import MODULE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _SECONDS = 20.0
@@ -25,17 +26,24 @@ class Terminal:
     """A run of ``smime-agent`` whose terminal is ours: what it says there can be awaited, and answered."""
 
     def __init__(
-        self, *arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None, module: str = MODULE
+        self,
+        *arguments: str | Path,
+        stdin: bytes = b"",
+        env: dict[str, str] | None = None,
+        module: str = MODULE,
+        program: Sequence[str] = (sys.executable, "-m", "smime_agent"),
+        cwd: Path | None = None,
     ) -> None:
-        """Start it."""
+        """Start it, or another ``program`` that starts it."""
         self._ours, theirs = pty.openpty()
-        command = [sys.executable, "-m", "smime_agent", *map(str, arguments)]
+        command = [*program, *map(str, arguments)]
         self.process = subprocess.Popen(
             ["sh", "-c", _SHELL, os.ttyname(theirs), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "SMIME_AGENT_MODULE": module, **(env or {})},
+            cwd=cwd,
             start_new_session=True,
         )
         self._theirs = theirs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -10,14 +11,23 @@ from smime_agent.cli.gpgsm.status import escaped
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from smime_agent.algorithms import KeyAlgorithm
     from smime_agent.x509 import Certificate
 
 _IDENT: Final = re.compile(r"[^<>]*<([^<>\s]+@[^<>\s]+)>")
 _BRACKETS: Final = "<>"
 _MOST_MAILBOXES: Final = 8
-#: RFC 4880, 9.1 and 9.4, and RFC 9580, 9.1: the numbers that GnuPG has for OpenPGP.
-_PUBLIC_KEY: Final = {"RSA": 1, "DSA": 17, "EC": 19, "Ed25519": 22, "Ed448": 28}
+#: RFC 4880, 9.1 and 9.4, and RFC 9580, 9.1: the numbers that GnuPG has for OpenPGP, by the names that keys and
+#: signature algorithms have here.
+_PUBLIC_KEY: Final = {
+    "RSA": 1,
+    "RSASSA-PKCS1-v1_5": 1,
+    "RSASSA-PSS": 1,
+    "DSA": 17,
+    "EC": 19,
+    "ECDSA": 19,
+    "Ed25519": 22,
+    "Ed448": 28,
+}
 _DIGESTS: Final = {"md5": 1, "sha1": 2, "sha256": 8, "sha384": 9, "sha512": 10, "sha224": 11}
 
 
@@ -30,9 +40,9 @@ def key_name(text: str) -> str:
     return ident[1] if ident else text
 
 
-def fingerprint(certificate: Certificate) -> str:
-    """The SHA-1 fingerprint, by which GnuPG names certificates."""
-    return certificate.sha1_fingerprint.hex().upper()
+def fingerprint(certificate: bytes) -> str:
+    """The SHA-1 fingerprint of a certificate in DER, by which GnuPG names it."""
+    return hashlib.sha1(certificate, usedforsecurity=False).hexdigest().upper()
 
 
 def user_id(certificate: Certificate) -> str:
@@ -48,9 +58,9 @@ def user_id(certificate: Certificate) -> str:
     return " ".join(name + mailboxes)
 
 
-def public_key_number(algorithm: KeyAlgorithm) -> int:
-    """The number of the algorithm of a key, 0 where there is none."""
-    return _PUBLIC_KEY.get(algorithm.kind.value, 0)
+def public_key_number(name: str) -> int:
+    """The number of a kind of key, or of the algorithm that one signs with; 0 where there is none."""
+    return _PUBLIC_KEY.get(name, 0)
 
 
 def digest_number(name: str) -> int:

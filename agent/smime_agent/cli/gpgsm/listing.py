@@ -52,14 +52,14 @@ def _is_named(key: TokenKey, certificate: Certificate, name: str, token: TokenIn
 
 def _colons(certificate: Certificate, now: datetime) -> Iterator[str]:
     """The records of one certificate (GnuPG, doc/DETAILS): the certificate, its fingerprints, its names."""
-    name, algorithm = fingerprint(certificate), certificate.key_algorithm
+    name, algorithm = fingerprint(certificate.encoded), certificate.key_algorithm
     validity = "e" if now > certificate.not_after else ""
     record = [""] * 19
     record[:8] = [
         "crs",
         validity,
         str(algorithm.bits),
-        str(public_key_number(algorithm)),
+        str(public_key_number(algorithm.kind.value)),
         name[-16:],
         timestamp(certificate.not_before),
         timestamp(certificate.not_after),
@@ -85,5 +85,5 @@ def _field(text: str) -> str:
 
 
 def _for_people(key: TokenKey, certificate: Certificate) -> Iterator[str]:
-    yield f"{fingerprint(certificate)}  {user_id(certificate)}"
+    yield f"{fingerprint(certificate.encoded)}  {user_id(certificate)}"
     yield f"    {key.name}, {certificate.key_algorithm}, valid until {certificate.not_after:%Y-%m-%d}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
 from smime_agent.cli import ui
 from smime_agent.cli.gpgsm.arguments import parse, status_descriptor
@@ -59,6 +61,7 @@ def _done(request: Request, status: StatusLines) -> int:
         case "sign":
             from smime_agent.cli.gpgsm.signing import sign
 
+            _speak_at_the_terminal()
             sign(request, status)
         case "verify":
             from smime_agent.cli.gpgsm.verifying import verify
@@ -91,6 +94,47 @@ def _log_to(descriptor: int | None) -> None:
     except OSError as error:
         msg = f"--logger-fd {descriptor} cannot be written"
         raise UsageError(msg) from error
+
+
+class _Both:
+    """Standard error, and the terminal."""
+
+    def __init__(self, stream: TextIO, terminal: int) -> None:
+        self._stream, self._terminal = stream, terminal
+
+    def write(self, text: str) -> None:
+        """Write to both; a terminal that is gone is no reason to stop."""
+        with suppress(OSError):
+            os.write(self._terminal, text.encode(errors="backslashreplace"))
+        self._stream.write(text)
+
+    def flush(self) -> None:
+        """See that it is there."""
+        self._stream.flush()
+
+    @staticmethod
+    def isatty() -> bool:
+        """Bars and colours are not for both."""
+        return False
+
+
+def _speak_at_the_terminal() -> None:
+    """Say what a person should know at the terminal too, where standard error is none.
+
+    git keeps standard error to itself while it signs: that the token waits for a touch would be read when it is too
+    late. And git before 2.41 never shows why signing failed.
+    """
+    if sys.stderr is None or sys.stderr.isatty():
+        return
+    try:
+        terminal = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY)
+        is_ours = os.tcgetpgrp(terminal) == os.getpgrp()  # else whoever is in front of it has the say
+    except OSError:
+        return
+    if is_ours:
+        sys.stderr = cast("TextIO", _Both(sys.stderr, terminal))
+    else:
+        os.close(terminal)
 
 
 def _hint(error: SmimeAgentError) -> str | None:

@@ -38,15 +38,15 @@ def sign(request: Request, status: StatusLines) -> None:
         if reason is not None:
             status.write("INV_SGNR", reason, escaped(request.key or ""))
         raise
-    identity, scheme = signed.signer.identity, signed.signer.scheme
+    scheme = signed.signer.scheme
     status.write(
         "SIG_CREATED",
         "D" if request.detached else "S",
-        public_key_number(identity.certificate.key_algorithm),
+        public_key_number(scheme.algorithm.value),
         digest_number(scheme.digest.value),
         "00",
         timestamp(at),
-        fingerprint(identity.certificate),
+        fingerprint(signed.signer.identity.certificate.encoded),
     )
 
 

@@ -171,7 +171,8 @@ def _report(status: StatusLines, signer: Signer, info: cms.SignerInfo, judgement
         status.write("ERRSIG", _NOBODY, 0, digest, "00", 0, judgement.error, "-")
         ui.note(f"smime-agent: {judgement.text}")
         return
-    name, who, key = fingerprint(certificate), user_id(certificate), public_key_number(certificate.key_algorithm)
+    name, who = fingerprint(certificate.encoded), user_id(certificate)
+    key = public_key_number(certificate.key_algorithm.kind.value)
     if judgement.error:
         status.write("ERRSIG", name, key, digest, "00", 0, judgement.error, name)
     else:
