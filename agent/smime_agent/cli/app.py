@@ -23,6 +23,8 @@ COMMANDS = {
     "doctor": "doctor",
     "demo": "demo",
 }
+#: What other programs call and nobody types: it is not listed.
+UNLISTED = {"neomutt": "neomutt"}
 _SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 
 
@@ -35,9 +37,10 @@ class LazyGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - Typer's own signature
         """Load one command."""
-        if cmd_name not in COMMANDS:
+        module = COMMANDS.get(cmd_name) or UNLISTED.get(cmd_name)
+        if module is None:
             return None
-        loaded = typer.main.get_command(import_module(f"smime_agent.cli.{COMMANDS[cmd_name]}").app)
+        loaded = typer.main.get_command(import_module(f"smime_agent.cli.{module}").app)
         loaded.name = cmd_name
         return loaded
 

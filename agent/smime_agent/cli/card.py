@@ -68,8 +68,8 @@ def _entries(verification: Verification, file: str | None) -> Iterator[tuple[str
             yield "note", f"{note.text} ({note.code.value})"
 
 
-def decryption_card(decryption: Decryption, file: str | None = None) -> Iterator[str]:
-    """The lines of a card for a person who decrypted a message."""
+def encryption_card(decryption: Decryption, file: str | None = None) -> Iterator[str]:
+    """The lines of a card about the encryption of a message alone."""
     yield headline(decryption)
     entries = [("file", file)] if file is not None else []
     entries += [entry for encryption in decryption.encryptions for entry in _of_encryption(encryption)]
@@ -77,6 +77,11 @@ def decryption_card(decryption: Decryption, file: str | None = None) -> Iterator
         entries.append(("note", "a part of a mail: who wrote it, and what stood around it, is not known"))
     for label, value in entries:
         yield from folded(label, value)
+
+
+def decryption_card(decryption: Decryption, file: str | None = None) -> Iterator[str]:
+    """The lines of a card for a person who decrypted a message."""
+    yield from encryption_card(decryption, file)
     signature = decryption.signature
     if signature is None:
         yield from folded("signature", "none: who wrote this cannot be known")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from smime_agent.cli.setup_git import git
+from smime_agent.cli.setup_neomutt import neomutt
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,3 +14,4 @@ app = typer.Typer(
     help="Tell git and mail programs to sign with your token.",
 )
 app.command()(git)
+app.command()(neomutt)
