@@ -16,11 +16,13 @@ The code below a class is the exit code of the command line (0 is done, 1 is a b
     │   ├── ModuleLoadError             the file is not a PKCS#11 module, or does not start
     │   ├── MechanismError              this key on this token cannot do it, and why
     │   └── AgentError                  the agent cannot be reached, or does not keep to the protocol
+    │       └── NotServedError          the agent does not use that module
     ├── PinError .................. 9   nobody is logged in
     │   ├── PinIncorrectError           one try was spent
     │   ├── PinLockedError              no try is left
     │   ├── PinLastTryError             one try is left, and it was not spent
     │   ├── PinNotSetError              the token has no user PIN yet
+    │   ├── LoginEndedError             the agent ended the login while it was used
     │   └── PinUnavailableError         there is nobody to ask, or no answer
     └── PolicyError .............. 10   it could be done, and it should not
         ├── AlreadySignedError
@@ -126,6 +128,10 @@ class AgentError(TokenError):
     """The agent cannot be reached, or does not keep to the protocol."""
 
 
+class NotServedError(AgentError):
+    """The agent does not use that module."""
+
+
 class PinError(SmimeAgentError):
     """Nobody is logged in to the token."""
 
@@ -146,6 +152,10 @@ class PinLastTryError(PinError):
 
 class PinNotSetError(PinError):
     """The token is initialised, its user PIN is not."""
+
+
+class LoginEndedError(PinError):
+    """The agent ended the login while it was used: it was locked, or the token is held no longer."""
 
 
 class PinUnavailableError(PinError):

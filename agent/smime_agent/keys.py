@@ -13,10 +13,42 @@ from smime_agent.errors import PinUnavailableError
 
 if TYPE_CHECKING:
     from smime_agent.algorithms import SignatureScheme
-    from smime_agent.x509 import Certificate
 
 #: DER SignedAttributes with the tag of SET OF: the only bytes that mail ever asks a key to sign (RFC 5652, 5.4).
 ToBeSigned = NewType("ToBeSigned", bytes)
+
+
+class SignerCertificate(Protocol):
+    """As much of a certificate as it takes to sign with its key; see :class:`~smime_agent.x509.Certificate`."""
+
+    @property
+    def encoded(self) -> bytes:
+        """DER."""
+        ...
+
+    @property
+    def issuer_encoded(self) -> bytes:
+        """The issuer's name, in DER."""
+        ...
+
+    @property
+    def serial_number(self) -> int:
+        """The serial number."""
+        ...
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The SHA-256 digest of the encoding."""
+        ...
+
+    @property
+    def mailboxes(self) -> tuple[str, ...]:
+        """The mailboxes that it covers."""
+        ...
+
+    def covers(self, address: str, /) -> bool:
+        """One of the mailboxes is ``address``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,9 +58,9 @@ class Identity:
     ``chain`` holds the CA certificates nearest first, up to and not including the root.
     """
 
-    certificate: Certificate
-    chain: tuple[Certificate, ...] = ()
-    encryption_certificate: Certificate | None = None
+    certificate: SignerCertificate
+    chain: tuple[SignerCertificate, ...] = ()
+    encryption_certificate: SignerCertificate | None = None
 
 
 class Signer(Protocol):

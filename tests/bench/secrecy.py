@@ -14,6 +14,7 @@ from smime_agent.api.decrypting import Decryptor
 from smime_agent.api.encrypting import Addressing, EncryptOptions, Encryptor, read_certificates
 from smime_agent.api.verifying import Verifier, VerifyOptions
 from smime_agent.keyring.decrypting import DecryptionKeyring
+from smime_agent.keyring.opened import TokenDoor
 from smime_agent.tokens import module as modules
 from smime_agent.tokens.objects import read_objects
 from smime_agent.tokens.token import Search
@@ -72,7 +73,9 @@ class _Small:
 
     def rows(self, rounds: int) -> Iterator[Row]:
         """The library in this process against C_Decrypt alone, and what encrypting takes."""
-        keys = DecryptionKeyring(Search(bare_loop.TOKEN, MODULE), KnownPin(), today=datetime.now(UTC).date())
+        keys = DecryptionKeyring(
+            Search(bare_loop.TOKEN, MODULE), TokenDoor.asking(KnownPin()), today=datetime.now(UTC).date()
+        )
         with closing(keys):
             decryptor = Decryptor(keys, Verifier(_UNTRUSTED))
             self._open_all(decryptor)  # logs in

@@ -15,6 +15,7 @@ from smime_agent.api.encrypting import Addressing, Certificates, EncryptOptions,
 from smime_agent.api.signing import Format
 from smime_agent.api.verifying import Verifier, VerifyOptions
 from smime_agent.keyring.decrypting import DecryptionKeyring
+from smime_agent.keyring.opened import TokenDoor
 from smime_agent.pem import armor
 from smime_agent.smime.choosing import Given
 from smime_agent.tokens.token import Search
@@ -108,7 +109,7 @@ class Exchange:
     @contextmanager
     def decryptor(self, *, legacy: bool = False) -> Iterator[Decryptor]:
         """Ours, with the token."""
-        keyring = DecryptionKeyring(Search(TOKEN, MODULE), KnownPin(), today=_TODAY)
+        keyring = DecryptionKeyring(Search(TOKEN, MODULE), TokenDoor.asking(KnownPin()), today=_TODAY)
         try:
             yield Decryptor(keyring, self._verifier, legacy=legacy)
         finally:

@@ -16,6 +16,7 @@ from smime_agent.cms.recipient_name import RecipientName
 from smime_agent.cms.recipients import read_recipients
 from smime_agent.cms.signer_info import AlgorithmIdentifier
 from smime_agent.keyring.decrypting import DecryptionKeyring
+from smime_agent.keyring.opened import TokenDoor
 from smime_agent.tokens.token import Search
 from smime_agent.x509 import Certificate
 from tests.support.ca import Wanted
@@ -120,7 +121,7 @@ def ring(
     """A keyring over these tokens, as if no other was plugged in."""
     search = Nearby(named, MODULE, labels=tuple(token.label for token in tokens))
     prompter = KnownPin(pin) if pin is not None else KnownPin()
-    keyring = DecryptionKeyring(search, prompter, today=TODAY, known=known, history=history, key=key)
+    keyring = DecryptionKeyring(search, TokenDoor.asking(prompter), today=TODAY, known=known, history=history, key=key)
     _OPEN.append(keyring)
     return Ring(keyring, prompter, search)
 

@@ -34,6 +34,7 @@ from smime_agent.cms.ciphers import DecryptionError
 from smime_agent.cms.envelope import open_envelope, read_envelope
 from smime_agent.errors import SmimeAgentError
 from smime_agent.keyring.decrypting import DecryptionKeyring
+from smime_agent.keyring.opened import TokenDoor
 from smime_agent.source import Source
 from smime_agent.tokens.decrypter import TokenDecrypter
 from smime_agent.tokens.objects import read_objects
@@ -78,7 +79,7 @@ class Place:
     certificate: Certificate
 
     def keyring(self) -> DecryptionKeyring:
-        return DecryptionKeyring(Search(self.label, self.module), KnownPin(self.pin), today=TODAY)
+        return DecryptionKeyring(Search(self.label, self.module), TokenDoor.asking(KnownPin(self.pin)), today=TODAY)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from smime_agent.api.decrypting import Decryptor
 from smime_agent.api.verifying import Verifier, VerifyOptions
 from smime_agent.keyring.decrypting import DecryptionKeyring
+from smime_agent.keyring.opened import TokenDoor
 from smime_agent.tokens.objects import read_objects
 from smime_agent.tokens.token import Search
 from smime_agent.trust.evidence import RevocationMode

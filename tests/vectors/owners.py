@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 
 from smime_agent.api.decrypting import Decryptor
 from smime_agent.keyring.decrypting import DecryptionKeyring
+from smime_agent.keyring.opened import TokenDoor
 from smime_agent.tokens.token import Search
 from tests.support.imported import PrivateKey, import_key
 from tests.support.softhsm import MODULE, KnownPin
@@ -91,7 +92,7 @@ class Owners:
             token = self._softhsm.new_token(owner)
             import_key(token, *OWNERS[owner](self._vectors), owner)
             self._made.add(owner)
-        keyring = DecryptionKeyring(Search(owner, MODULE), KnownPin(), today=_TODAY)
+        keyring = DecryptionKeyring(Search(owner, MODULE), TokenDoor.asking(KnownPin()), today=_TODAY)
         try:
             yield Decryptor(keyring, verifier, legacy=legacy)
         finally:

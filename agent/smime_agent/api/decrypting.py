@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from smime_agent.api.content import open_content
 from smime_agent.api.prompting import prompter_of
 from smime_agent.keyring.decrypting import DecryptionKeyring
+from smime_agent.keyring.opened import TokenDoor
 from smime_agent.smime.decrypt import Decryption, DecryptRoad
 from smime_agent.smime.opening import Opener
 from smime_agent.tokens.token import Search
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from smime_agent.api.content import Content
     from smime_agent.api.verifying import Verifier
+    from smime_agent.daemon.client import AgentClient
     from smime_agent.keyring.sightings import KeyHistory
     from smime_agent.keys import Prompter
     from smime_agent.smime.opening import DecryptionKeys
@@ -62,11 +64,22 @@ def keys_of(  # noqa: PLR0913 - as above
     use_last_pin_try: bool = False,
 ) -> Iterator[DecryptionKeyring]:
     """The same of the tokens that ``search`` finds; ``history`` remembers where keys were seen."""
+    door_to = TokenDoor.asking(prompter, use_last_pin_try=use_last_pin_try)
     today = datetime.now(UTC).date()
-    keys = DecryptionKeyring(
-        search, prompter, today=today, known=known, history=history, key=key, use_last_pin_try=use_last_pin_try
-    )
-    with closing(keys):
+    with closing(DecryptionKeyring(search, door_to, today=today, known=known, history=history, key=key)) as keys:
+        yield keys
+
+
+@contextmanager
+def keys_of_agent(
+    client: AgentClient, search: Search, *, history: KeyHistory | None = None, key: str | None = None
+) -> Iterator[DecryptionKeyring]:
+    """The same of the tokens that the agent holds or can reach."""
+    from smime_agent.daemon.reaching import AgentDoor, AgentSearch
+
+    known = AgentSearch(search.token, search.module, client=client)
+    today = datetime.now(UTC).date()
+    with client, closing(DecryptionKeyring(known, AgentDoor.to(client), today=today, history=history, key=key)) as keys:
         yield keys
 
 

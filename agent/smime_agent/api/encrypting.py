@@ -24,7 +24,7 @@ from smime_agent.smime.choosing import Chooser, Given
 from smime_agent.smime.recipient_check import RecipientCheck
 from smime_agent.source import Source
 from smime_agent.trust.evidence import RevocationMode
-from smime_agent.x509 import InvalidCertificateError, load_certificates
+from smime_agent.x509 import InvalidCertificateError, certificate_of, load_certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from smime_agent.algorithms import ContentEncryption
     from smime_agent.api.content import Content
     from smime_agent.api.planning import PlannedMessage
-    from smime_agent.api.signing import OpenToken
+    from smime_agent.api.signing import SigningToken
     from smime_agent.keys import Identity
     from smime_agent.smime.negotiation import RsaPadding
     from smime_agent.smime.recipients import RecipientDirectory
@@ -165,7 +165,7 @@ class Encryptor:
         return self._trust.trusts_anybody
 
     def encrypt(
-        self, message: Content, addressing: Addressing | None = None, token: OpenToken | None = None
+        self, message: Content, addressing: Addressing | None = None, token: SigningToken | None = None
     ) -> tuple[bytes, ...]:
         """One message, encrypted, in memory; several where there are Bcc recipients.
 
@@ -180,7 +180,7 @@ class Encryptor:
 
     @contextmanager
     def opened(
-        self, message: Content, addressing: Addressing | None = None, token: OpenToken | None = None
+        self, message: Content, addressing: Addressing | None = None, token: SigningToken | None = None
     ) -> Iterator[tuple[Encrypted, ...]]:
         """The same, of any size: to be consumed inside of the ``with`` block."""
         source = open_content(message)
@@ -226,7 +226,7 @@ class Encryptor:
         return plan if options.sign is not None else plan.with_sender(prepared.from_addresses(), self._own)
 
     def encrypt_prepared(
-        self, prepared: mime.Message | Source, plan: Plan, token: OpenToken | None = None
+        self, prepared: mime.Message | Source, plan: Plan, token: SigningToken | None = None
     ) -> tuple[Encrypted, ...]:
         """Encrypt what :meth:`prepare` returned, as planned. The key on the token has been used when this returns.
 
@@ -258,7 +258,7 @@ class Encryptor:
         )
 
     def _signed(
-        self, mail: mime.Message, plan: Plan, token: OpenToken | None, how: SignOptions
+        self, mail: mime.Message, plan: Plan, token: SigningToken | None, how: SignOptions
     ) -> tuple[road.Plaintext, Plan]:
         """The signed entity of a mail, and the plan with its signer as a recipient."""
         if token is None:
@@ -305,6 +305,6 @@ def read_certificates(paths: Sequence[Path]) -> Certificates:
 
 def _own_of(identity: Identity) -> Iterator[Given]:
     """The certificates of who signs to which can be encrypted; the one that is for it alone first."""
-    for certificate in (identity.encryption_certificate, identity.certificate):
-        if certificate is not None and certificate.permits_encryption:
+    for known in (identity.encryption_certificate, identity.certificate):
+        if known is not None and (certificate := certificate_of(known.encoded)).permits_encryption:
             yield Given(certificate, "the token")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from smime_agent import mime
 from smime_agent.api.content import open_content, taken_once
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from smime_agent.algorithms import Digest, Padding
     from smime_agent.api.content import Content
-    from smime_agent.keys import Prompter
+    from smime_agent.daemon.remote import RemoteToken
+    from smime_agent.keys import Prompter, Signer
     from smime_agent.tokens.objects import TokenObjects
     from smime_agent.tokens.signer import TokenSigner
     from smime_agent.tokens.token import TokenInfo
@@ -65,6 +66,30 @@ class SignOptions:
 _DEFAULTS = SignOptions()
 
 
+class SigningToken(Protocol):
+    """What signs: a token in this process, or one that the agent holds."""
+
+    def __enter__(self) -> Self:
+        """The token itself."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Let go of it."""
+        ...
+
+    def signer(
+        self, options: SignOptions = _DEFAULTS, addresses: Sequence[str] = (), at: datetime | None = None
+    ) -> Signer:
+        """The signer that the options name, else the one for the first address that has one."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Signed:
     """A signed message, written while it is read: consume it once, before its source is closed.
@@ -73,7 +98,7 @@ class Signed:
     """
 
     chunks: Iterator[bytes]
-    signer: TokenSigner
+    signer: Signer
     notes: tuple[str, ...] = ()
 
     def __bytes__(self) -> bytes:
@@ -179,9 +204,41 @@ def logged_in(session: TokenSession, extra_chain: Sequence[Certificate] = ()) ->
         raise
 
 
+class AgentToken:
+    """A token that the agent holds; a :class:`SigningToken`."""
+
+    def __init__(self, remote: RemoteToken) -> None:
+        """Take over a connection to the agent."""
+        self._remote = remote
+
+    def __enter__(self) -> Self:
+        """The token itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Hang up."""
+        self.close()
+
+    def signer(
+        self,
+        options: SignOptions = _DEFAULTS,
+        addresses: Sequence[str] = (),
+        at: datetime | None = None,  # noqa: ARG002 - the agent signs now
+    ) -> Signer:
+        """The signer that the options name, else the one for the first address that has one."""
+        query = KeyQuery(options.key) if options.key else KeyQuery(addresses=tuple(addresses))
+        return self._remote.signer_for(query, options.digest, options.padding)
+
+    def close(self) -> None:
+        """Hang up. The login stays: that is what the agent is for."""
+        self._remote.close()
+
+
 def sign(
     message: Content,
-    token: OpenToken,
+    token: SigningToken,
     options: SignOptions = _DEFAULTS,
     *,
     at: datetime | None = None,
@@ -210,7 +267,7 @@ def sign(
 
 
 def sign_all(
-    messages: Iterable[Content], token: OpenToken, options: SignOptions = _DEFAULTS
+    messages: Iterable[Content], token: SigningToken, options: SignOptions = _DEFAULTS
 ) -> Iterator[Signed | SmimeAgentError]:
     """Sign many messages in one login: the result of each, in order, as it is asked for.
 
@@ -247,7 +304,7 @@ def prepare(message: Content, options: SignOptions) -> mime.Message | Source:
 
 
 def sign_prepared(
-    prepared: mime.Message | Source, token: OpenToken, options: SignOptions, *, at: datetime | None = None
+    prepared: mime.Message | Source, token: SigningToken, options: SignOptions, *, at: datetime | None = None
 ) -> Signed:
     """Sign what :func:`prepare` returned."""
     moment = at or _now()
@@ -262,8 +319,8 @@ def sign_prepared(
 
 
 def signer_for(
-    mail: mime.Message, token: OpenToken, options: SignOptions, *, at: datetime
-) -> tuple[TokenSigner, tuple[str, ...]]:
+    mail: mime.Message, token: SigningToken, options: SignOptions, *, at: datetime
+) -> tuple[Signer, tuple[str, ...]]:
     """The signer for a mail, and what a person should read about that.
 
     Raises:
@@ -285,7 +342,7 @@ def new_boundary() -> str:
     return f"=_{os.urandom(16).hex()}"
 
 
-def _not_covered(addresses: Sequence[str], signer: TokenSigner) -> str:
+def _not_covered(addresses: Sequence[str], signer: Signer) -> str:
     mailboxes = ", ".join(signer.identity.certificate.mailboxes) or "no address"
     senders = ", ".join(addresses) or "nobody"
     return f"the mail is from {senders}, the certificate is for {mailboxes}: verifiers will object"

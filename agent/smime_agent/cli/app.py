@@ -19,7 +19,9 @@ COMMANDS = {
     "token": "token",
     "key": "key",
     "cert": "cert",
+    "audit": "audit",
     "setup": "setup",
+    "agent": "agent",
     "doctor": "doctor",
     "demo": "demo",
 }

@@ -17,7 +17,7 @@ from smime_agent.errors import SmimeAgentError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from smime_agent.api.signing import OpenToken, Signed, SignOptions
+    from smime_agent.api.signing import SigningToken, Signed, SignOptions
     from smime_agent.cli.options import Access
 
 
@@ -57,7 +57,7 @@ def sign_many(access: Access, options: SignOptions, messages: Sequence[Path], fo
     return _report(failed, len(jobs))
 
 
-def sign_jobs(token: OpenToken, options: SignOptions, jobs: Iterable[Job]) -> Iterator[Outcome]:
+def sign_jobs(token: SigningToken, options: SignOptions, jobs: Iterable[Job]) -> Iterator[Outcome]:
     """Sign one after the other. Once the token or the PIN fails, the rest is not tried."""
     ours, theirs = tee(jobs)
     results = signing.sign_all((job.message for job in theirs), token, options)

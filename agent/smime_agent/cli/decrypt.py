@@ -9,7 +9,15 @@ import typer
 
 from smime_agent.cli.decryption import Task, decrypt_one
 from smime_agent.cli.messages import MessagesArgument, expanded
-from smime_agent.cli.options import Access, KeyOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
+from smime_agent.cli.options import (
+    Access,
+    AgentOption,
+    KeyOption,
+    LastTryOption,
+    ModuleOption,
+    PinSourceOption,
+    TokenOption,
+)
 from smime_agent.cli.trust import (
     AtOption,
     CaFileOption,
@@ -70,6 +78,7 @@ def decrypt(
     pin_source: PinSourceOption = None,
     workers: WorkersOption = None,
     module: ModuleOption = None,
+    agent: AgentOption = None,
     use_last_pin_try: LastTryOption = False,
 ) -> None:
     """Decrypt mail with a key on a token, and tell who signed it.
@@ -78,7 +87,7 @@ def decrypt(
     is for. The exit code is 0 if it was decrypted and either not signed or signed by a sender who can be trusted; 3 if
     it is not encrypted, 7 if no key of yours opens it, 6 if it was damaged; else as with verify.
     """
-    access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try, key=key)
+    access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try, key=key, agent=agent)
     options = verify_options(ca_files, crls, revocation, at, offline=offline, legacy=legacy)
     paths = list(expanded(messages or []))
     if messages and not paths:

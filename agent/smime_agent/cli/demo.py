@@ -23,6 +23,7 @@ from smime_agent.cli.card import card, decryption_card
 from smime_agent.cli.demo_stage import Person, Stage
 from smime_agent.errors import FileError
 from smime_agent.keyring.decrypting import DecryptionKeyring
+from smime_agent.keyring.opened import TokenDoor
 from smime_agent.smime.choosing import Given
 from smime_agent.tokens.session import TokenSession
 from smime_agent.trust.evidence import RevocationMode
@@ -130,7 +131,7 @@ def _encrypt(folder: Path, stage: Stage, alice: Person, bob: Person) -> bytes:
 
 
 def _decrypt(folder: Path, stage: Stage, mail: bytes) -> None:
-    keys = DecryptionKeyring(stage.search("bob"), stage.prompter, today=datetime.now(UTC).date())
+    keys = DecryptionKeyring(stage.search("bob"), TokenDoor.asking(stage.prompter), today=datetime.now(UTC).date())
     with closing(keys), Decryptor(keys, Verifier(_trust(folder))).opened(mail) as found:
         text = b"".join(found.content()).decode().split("\r\n\r\n", 2)[-1]
         ui.out("5. Bob's token unwrapped the key of the mail, and nothing else. smime-agent decrypt says:")

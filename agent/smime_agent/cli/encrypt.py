@@ -13,7 +13,15 @@ from smime_agent.api.encrypting import Addressing, EncryptOptions, read_certific
 from smime_agent.api.signing import Format, SignOptions
 from smime_agent.cli.encryption import Task, encrypt_messages
 from smime_agent.cli.messages import message_path
-from smime_agent.cli.options import Access, KeyOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
+from smime_agent.cli.options import (
+    Access,
+    AgentOption,
+    KeyOption,
+    LastTryOption,
+    ModuleOption,
+    PinSourceOption,
+    TokenOption,
+)
 from smime_agent.cli.trust import CaFileOption, CrlOption, OfflineOption, RevocationOption, all_ca_files
 from smime_agent.cms.recipient_name import RecipientName
 from smime_agent.config import data_directory
@@ -140,6 +148,7 @@ def encrypt(
     output_dir: OutputDirOption = None,
     pin_source: PinSourceOption = None,
     module: ModuleOption = None,
+    agent: AgentOption = None,
     use_last_pin_try: LastTryOption = False,
 ) -> None:
     """Encrypt mail, or any file, to people with checked certificates.
@@ -149,7 +158,9 @@ def encrypt(
     The exit code is 10 if nothing should be encrypted to one of the certificates, or somebody has none.
     """
     _refuse_for_signing_only(sign, **{"--token": token, "--key": key, "--opaque": opaque, "--pin-source": pin_source})
-    access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try, key=key) if sign else None
+    access = (
+        Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try, key=key, agent=agent) if sign else None
+    )
     signing = SignOptions(opaque=opaque, again=again, key=key or access.config.key) if access else None
     name = RecipientName.SUBJECT_KEY_IDENTIFIER if keyid else RecipientName.ISSUER_AND_SERIAL_NUMBER
     accepted = tuple(map(accepted_code, accept or ()))

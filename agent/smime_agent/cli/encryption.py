@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from smime_agent.api.planning import Plan
-    from smime_agent.api.signing import OpenToken
+    from smime_agent.api.signing import SigningToken
     from smime_agent.cli.options import Access
 
 #: What follows the name of a file whose result is no mail.
@@ -96,7 +96,7 @@ class _Work:
     def __init__(self, task: Task, access: Access | None, resources: ExitStack, outputs: Sequence[Path] = ()) -> None:
         self._task, self._access, self._resources = task, access, resources
         self._taken = set(outputs)
-        self._token: OpenToken | None = None
+        self._token: SigningToken | None = None
         data = data_directory()
         self._encryptor = Encryptor(
             task.options, Contacts(contacts_folder(data)), own=_own(data), chain=stored_chain(data), on_fetch=tell_host

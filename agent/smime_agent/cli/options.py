@@ -14,7 +14,7 @@ from smime_agent.cli import ui
 from smime_agent.cli.guard import guard
 from smime_agent.cli.sightings import saw
 from smime_agent.config import Config, data_directory, load_config
-from smime_agent.errors import UsageError
+from smime_agent.errors import AgentError, NotServedError, UsageError
 from smime_agent.tokens.pins import PinSource, SourcePrompter
 from smime_agent.tokens.session import TokenSession
 from smime_agent.tokens.token import Search
@@ -23,7 +23,9 @@ from smime_agent.tokens.uri import SCHEME
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from smime_agent.api.signing import OpenToken, SignOptions
+    from smime_agent.api.signing import OpenToken, SigningToken, SignOptions
+    from smime_agent.daemon.client import AgentClient
+    from smime_agent.daemon.protocol import Fields
     from smime_agent.keyring.decrypting import DecryptionKeyring
     from smime_agent.keys import Pin, PinRequest, Prompter
 
@@ -55,6 +57,10 @@ LastTryOption = Annotated[
 KeyOption = Annotated[
     str | None, typer.Option("--key", metavar="KEY", help="A pkcs11: URI, a hexadecimal id, a label or a mail address.")
 ]
+AgentOption = Annotated[
+    bool | None,
+    typer.Option("--agent/--no-agent", help="Insist on the agent, or go to the token; left out, the agent if it runs."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -66,6 +72,8 @@ class Access:
     pin_source: PinSource
     use_last_pin_try: bool
     config: Config
+    #: Whether the agent is to be used; ``None`` if it runs, and nothing was said that it cannot do.
+    agent: bool | None = None
 
     @classmethod
     def of(
@@ -76,6 +84,7 @@ class Access:
         *,
         use_last_pin_try: bool = False,
         key: str | None = None,
+        agent: bool | None = None,
     ) -> Access:
         """The command line comes before the environment, and that before the file.
 
@@ -88,7 +97,12 @@ class Access:
         if not (module or search.uri.module_path or search.uri.module_name):
             search = Search(wanted, os.environ.get("SMIME_AGENT_MODULE") or config.module, guard)
         source = PinSource.parse(pin_source or search.uri.pin_source or config.pin_source)
-        return cls(search, source, use_last_pin_try, config)
+        if pin_source or search.uri.pin_source or use_last_pin_try:
+            if agent:
+                msg = "the agent asks for the PIN itself"
+                raise UsageError(msg, hint="leave --pin-source and --use-last-pin-try out, or say --no-agent")
+            agent = False
+        return cls(search, source, use_last_pin_try, config, agent)
 
     def prompter(self) -> SourcePrompter:
         """Who is asked for the PIN."""
@@ -100,18 +114,65 @@ class Access:
             self.search.one(), prompter or self.prompter(), use_last_pin_try=self.use_last_pin_try, writable=writable
         )
 
-    def open(self) -> OpenToken:
-        """The one token that fits, logged in, with the chains that were imported."""
+    def open(self) -> SigningToken:
+        """The one token that fits: held by the agent, or logged in here with the chains that were imported."""
+        if (client := self._agent()) is not None:
+            from smime_agent.api.signing import AgentToken
+            from smime_agent.daemon.remote import RemoteToken
+
+            return AgentToken(RemoteToken(client, self.search.token, self.search.module))
+        return self.open_here()
+
+    def open_here(self) -> OpenToken:
+        """The one token that fits, logged in in this process."""
         token = logged_in(self.session(), stored_chain(data_directory()))
         saw(token.info, token.objects)
         return token
 
+    def _agent(self) -> AgentClient | None:
+        """A connection to the agent, where it is to be used.
+
+        Raises:
+            AgentError: it was asked for, and does not run.
+        """
+        if self.agent is False:
+            return None
+        from smime_agent.daemon.client import AgentClient
+
+        try:
+            client = AgentClient.connect(self._hears)
+            if client is not None:
+                client.ask("serves", token=self.search.token, module=self.search.module)
+        except AgentError as error:
+            if self.agent:
+                raise
+            if not isinstance(error, NotServedError):
+                ui.warning(f"{error}; the token is used without it")
+            return None
+        if client is None and self.agent:
+            msg = "no agent runs"
+            raise AgentError(msg, hint="'smime-agent agent start' starts it")
+        return client
+
+    def _hears(self, event: str, facts: Fields) -> None:
+        """What happens while the agent works for us."""
+        person = ui.TerminalPrompter()
+        match event:
+            case "touch":
+                person.touch(facts.text("token"))
+            case "pad":
+                person.pad(facts.text("token"))
+            case "count":
+                ui.note(f"{facts.number('used')} of {facts.number('of')} uses with this PIN")
+
     def decryption_keys(self, key: str | None) -> AbstractContextManager[DecryptionKeyring]:
         """The keys of all tokens that fit, none of them asked yet; ``key`` is one that is to be tried in any case."""
-        from smime_agent.api.decrypting import keys_of
+        from smime_agent.api.decrypting import keys_of, keys_of_agent
         from smime_agent.certificates.history import History, history_path
 
         history = History(history_path(data_directory()), ui.warning)
+        if (client := self._agent()) is not None:
+            return keys_of_agent(client, self.search, history=history, key=key)
         return keys_of(self.search, self.prompter(), history=history, key=key, use_last_pin_try=self.use_last_pin_try)
 
     def verified_login(self, options: SignOptions) -> tuple[dict[str, object], bytes]:

@@ -14,6 +14,7 @@ from smime_agent.cli import ui
 from smime_agent.cli.messages import message_path
 from smime_agent.cli.options import (
     Access,
+    AgentOption,
     KeyOption,
     LastTryOption,
     ModuleOption,
@@ -57,6 +58,7 @@ def sign(
     ] = None,
     pin_source: PinSourceOption = None,
     module: ModuleOption = None,
+    agent: AgentOption = None,
     use_last_pin_try: LastTryOption = False,
 ) -> None:
     """Sign mail, or any file, with a key on a token.
@@ -64,7 +66,7 @@ def sign(
     The key is the one whose certificate covers the mail's From, unless --key names another.
     Of one mail the result goes to standard output or to -o FILE; of several to --output-dir.
     """
-    access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try, key=key)
+    access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try, key=key, agent=agent)
     options = SignOptions(form, opaque, again, key or access.config.key, digest, padding)
     if output_dir is not None:
         raise typer.Exit(_sign_many(access, options, messages or [], output, output_dir, workers))

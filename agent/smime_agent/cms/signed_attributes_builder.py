@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from smime_agent.algorithms import SignatureScheme
-    from smime_agent.keys import Identity
-    from smime_agent.x509 import Certificate
+    from smime_agent.keys import Identity, SignerCertificate
 
 _SHA256: Final = Digest.SHA256.algorithm_identifier_with_null
 #: What an answer may be encrypted with, most wanted first, parameters absent (RFC 8551, 2.5.2; RFC 3565, 5.1;
@@ -73,12 +72,12 @@ class SignedAttributesBuilder:
         return before + place[:-length], after
 
 
-def issuer_and_serial_number(certificate: Certificate) -> bytes:
+def issuer_and_serial_number(certificate: SignerCertificate) -> bytes:
     """An IssuerAndSerialNumber (RFC 5652, 10.2.4)."""
     return der.sequence(_issuer_and_serial_contents(certificate))
 
 
-def _issuer_and_serial_contents(certificate: Certificate) -> bytes:
+def _issuer_and_serial_contents(certificate: SignerCertificate) -> bytes:
     return certificate.issuer_encoded + der.integer(certificate.serial_number)
 
 
@@ -86,7 +85,7 @@ def _signing_time(at: datetime) -> bytes:
     return attribute(oids.SIGNING_TIME, der.time(at))
 
 
-def _signing_certificate_v2(certificate: Certificate) -> bytes:
+def _signing_certificate_v2(certificate: SignerCertificate) -> bytes:
     """SigningCertificateV2 with one ESSCertIDv2, its hashAlgorithm the default, SHA-256 (RFC 5035, 4)."""
     general_names = der.sequence(der.context(4, certificate.issuer_encoded))
     issuer_serial = der.sequence(general_names, der.integer(certificate.serial_number))

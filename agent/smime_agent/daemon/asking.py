@@ -10,7 +10,7 @@ from smime_agent.daemon.dialogue import Screen, one_line
 from smime_agent.daemon.hardening import lock_memory
 from smime_agent.errors import PinLastTryError, PinUnavailableError
 from smime_agent.keys import Pin
-from smime_agent.tokens.pins import PinSourceKind
+from smime_agent.tokens.pins import PinSource, PinSourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from smime_agent.daemon.dialogue import Dialogue
     from smime_agent.daemon.protocol import Fields
     from smime_agent.keys import PinRequest
-    from smime_agent.tokens.pins import PinSource
 
 _TITLE: Final = "smime-agent"
 #: Where the PIN of an operation came from: nowhere, for somebody was logged in.
@@ -58,9 +57,19 @@ class Occasion:
 class Asking:
     """A :class:`~smime_agent.keys.Prompter` that asks on the screen of whoever wants something now."""
 
-    def __init__(self, source: PinSource, dialogue_on: Callable[[Screen], Dialogue], tell: Callable[..., None]) -> None:
-        """Read PINs from ``source``, unless that is the prompt; ``tell`` sends an event to the agent."""
-        self._source = source
+    def __init__(
+        self,
+        source: PinSource,
+        dialogue_on: Callable[[Screen], Dialogue],
+        tell: Callable[..., None],
+        relay: int | None = None,
+    ) -> None:
+        """Read PINs from ``source``, unless that is the prompt; ``tell`` sends an event to the agent.
+
+        ``relay`` is a descriptor that another worker of the token hands its PIN on through, once it was tried.
+        """
+        is_asked = source.kind is PinSourceKind.PROMPT
+        self._source = PinSource(PinSourceKind.DESCRIPTOR, str(relay)) if is_asked and relay is not None else source
         self._dialogue_on = dialogue_on
         self._tell = tell
         self._occasion: Occasion | None = None
@@ -96,7 +105,7 @@ class Asking:
         return self._keeping(pin)
 
     def _keeping(self, pin: Pin) -> Pin:
-        if self._now().keep:
+        if self._occasion is not None and self._occasion.keep:
             self._kept = Pin(pin.reveal())
             lock_memory(self._kept.reveal())
         return pin

@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pkcs11
+
 from smime_agent.algorithms import Digest, Padding
 from smime_agent.certificates.chains import stored_chain
 from smime_agent.certificates.history import History, history_path
@@ -49,10 +51,12 @@ class Bench:
         self._path = fields.text("module")
         OF_THIS_PROCESS.adopt(fields.octets("substitutes"))
         pinentry = fields.optional_text("pinentry")
+        relays, relay = fields.items("relays", most=64), fields.optional_number("relay")
         fields.finish()
         self._tell = tell
         source = PinSource.parse(load_config().pin_source)
-        self._asking = Asking(source, lambda screen: dialogue_on(screen, pinentry), tell)
+        self._asking = Asking(source, lambda screen: dialogue_on(screen, pinentry), tell, relay)
+        self._relays: list[int] = relays
         self._history = History(history_path(data_directory()))
         self._session: TokenSession | None = None
         self._objects: TokenObjects | None = None
@@ -77,7 +81,7 @@ class Bench:
         with TokenSession(token, self._asking) as session:
             objects = read_objects(session)
         self._history.record(token.info, objects, datetime.now(UTC).date())
-        return _description(token.info, objects)
+        return _description(token, objects)
 
     def do_bind(self, fields: Fields) -> Result:
         """Hold one token from now on."""
@@ -114,7 +118,7 @@ class Bench:
             self._signing.clear()
             self._decrypting.clear()
             self._history.record(session.token.info, objects, datetime.now(UTC).date())
-        return _description(session.token.info, objects)
+        return _description(session.token, objects)
 
     # --- the key for a mail ------------------------------------------------------------------------------------------
 
@@ -157,10 +161,22 @@ class Bench:
             self._asking.forget()
             raise
         self._is_logged_in = True
+        session.relay_pin(self._relays)
+        self._relays = []
         self._look()
         if not any(key.always_authenticate for key in self._looked().objects.keys):
             session.forget_pin()
         return {"pin": self._asking.source}
+
+    def do_join(self, fields: Fields) -> Result:
+        """Log in with the PIN that the first worker of the token hands on, which was tried there."""
+        fields.finish()
+        session = self._held()
+        session.login("")
+        session.forget_pin()
+        self._is_logged_in = True
+        self._look()
+        return {}
 
     def do_confirm(self, fields: Fields) -> Result:
         """Ask the person whether a program may use a key."""
@@ -234,5 +250,6 @@ def key_place(info: TokenInfo, key: TokenKey) -> KeyPlace:
     return KeyPlace(place_of(info), key.id, key.label, key.public_key_info)
 
 
-def _description(info: TokenInfo, objects: TokenObjects) -> Result:
-    return {"info": info_values(info), "objects": objects_values(objects)}
+def _description(token: Token, objects: TokenObjects) -> Result:
+    removable = bool(token.slot.flags & pkcs11.SlotFlag.REMOVABLE_DEVICE)
+    return {"info": info_values(token.info), "objects": objects_values(objects), "removable": removable}

@@ -46,6 +46,12 @@ class Login:
             return not self.is_spent
         return self.key == key and not self.is_spent
 
+    def adopt(self, key: KeyPlace, policy: KeyPolicy) -> None:
+        """A login that was for looking only, and was not used, becomes that of the first key."""
+        if self.key is None and not self.used:
+            self.key, self.policy = key, policy
+            self.idle, self.absolute = policy.idle, policy.absolute
+
     def use(self, policy: KeyPolicy, now: float) -> None:
         """Count one use."""
         self.used += 1

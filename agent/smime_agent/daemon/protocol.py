@@ -129,8 +129,13 @@ class Fields:
     def optional_octets(self, name: str) -> bytes | None:
         """An octet string in base64, or nothing."""
         value = self._take(name, str)
-        if value is None:
-            return None
+        return None if value is None else self._decoded(value, name)
+
+    def octet_strings(self, name: str, *, most: int = 1000) -> tuple[bytes, ...]:
+        """Octet strings in base64; none where they are not there."""
+        return tuple(self._decoded(value, name) for value in self.texts(name, most=most))
+
+    def _decoded(self, value: str, name: str) -> bytes:
         try:
             return b64decode(value, validate=True)
         except ValueError:
@@ -138,7 +143,13 @@ class Fields:
 
     def number(self, name: str) -> int:
         """A whole number that has to be there, not negative."""
-        value = self._expect(self._take(name, int), name)
+        return self._expect(self.optional_number(name), name)
+
+    def optional_number(self, name: str) -> int | None:
+        """A whole number, not negative, or nothing."""
+        value = self._take(name, int)
+        if value is None:
+            return None
         if isinstance(value, bool) or not 0 <= value < _LONGEST_NUMBER:
             raise ProtocolError(f"'{name}' of {self._what} is no such number")
         return value
@@ -182,6 +193,11 @@ class Fields:
     def raw(self, name: str) -> Any:  # noqa: ANN401 - any JSON
         """Whatever stands there, or nothing."""
         return self._left.pop(name, None)
+
+    def members(self) -> dict[str, Any]:
+        """All that is left, as it came."""
+        left, self._left = self._left, {}
+        return left
 
     def finish(self) -> None:
         """Refuse what is left.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from smime_agent.daemon.bench import Bench
 
 #: What a worker is asked for, and the method of :class:`.Bench` that does it.
-TASKS: Final = ("list", "bind", "look", "choose", "login", "sign", "unwrap", "check", "confirm")
+TASKS: Final = ("list", "bind", "look", "choose", "login", "join", "sign", "unwrap", "check", "confirm")
 _READ: Final = 1 << 16
 
 

@@ -18,14 +18,14 @@ from smime_agent.keyring.pool import TokenPool
 from smime_agent.keyring.unmatched import Unmatched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import date
 
     from smime_agent.cms.recipients import OtherRecipient
+    from smime_agent.keyring.opened import Door
     from smime_agent.keyring.sightings import KeyHistory, Sighting
-    from smime_agent.keys import Prompter
     from smime_agent.tokens.objects import TokenObjects
-    from smime_agent.tokens.token import Search, TokenInfo
+    from smime_agent.tokens.token import Search, Token, TokenInfo
     from smime_agent.x509 import Certificate
 
 __all__ = ["DecryptionKeyring", "Match"]
@@ -40,15 +40,14 @@ class DecryptionKeyring:
     def __init__(  # noqa: PLR0913 - what it decides by comes from as many sides
         self,
         search: Search,
-        prompter: Prompter,
+        door_to: Callable[[Token], Door],
         *,
         today: date,
         known: Iterable[Certificate] = (),
         history: KeyHistory | None = None,
         key: str | None = None,
-        use_last_pin_try: bool = False,
     ) -> None:
-        """Decrypt with the tokens that ``search`` finds.
+        """Decrypt with the tokens that ``search`` finds, each reached through what ``door_to`` gives.
 
         ``known`` are certificates from elsewhere, which are taken from it only when they are needed: a key on a token
         may be that of one of them. ``history`` is asked in the same way, and told what was seen ``today``. ``key``, a
@@ -59,7 +58,7 @@ class DecryptionKeyring:
         self._today = today
         self._known = known
         self._history = history
-        self._pool = TokenPool(prompter, self._saw, use_last_pin_try=use_last_pin_try)
+        self._pool = TokenPool(door_to, self._saw)
         self._certificates: KnownCertificates | None = None
         self._sightings: Sequence[Sighting] | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from smime_agent.errors import PinError
 from smime_agent.keyring.matching import TokenIndex
@@ -13,7 +13,7 @@ from smime_agent.tokens.session import TokenSession
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smime_agent.keys import Pin, PinRequest, Prompter
+    from smime_agent.keys import Decrypter, Pin, PinRequest, Prompter
     from smime_agent.tokens.objects import TokenKey
     from smime_agent.tokens.token import Token, TokenInfo
     from smime_agent.x509 import Certificate
@@ -29,28 +29,90 @@ class RefusedError(Exception):
         self.error = error
 
 
-class OpenedToken:
-    """A token with a session of ours."""
+class Door(Protocol):
+    """The way to one token: in this process, or through the agent that holds it."""
 
-    def __init__(
-        self,
-        token: Token,
-        prompter: Prompter,
-        saw: Callable[[TokenInfo, TokenObjects], None],
-        *,
-        use_last_pin_try: bool,
-    ) -> None:
+    @property
+    def info(self) -> TokenInfo:
+        """What the token says of itself."""
+        ...
+
+    @property
+    def has_asked(self) -> bool:
+        """A PIN was asked for."""
+        ...
+
+    def look(self) -> TokenObjects:
+        """What can be seen now."""
+        ...
+
+    def login(self, purpose: str) -> None:
+        """Log in; one PIN is asked for at most."""
+        ...
+
+    def decrypter(self, key: TokenKey) -> Decrypter:
+        """A key that unwraps."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the token. Harmless on one that is gone."""
+        ...
+
+
+class TokenDoor:
+    """A :class:`Door` to a token in this process."""
+
+    def __init__(self, token: Token, prompter: Prompter, *, use_last_pin_try: bool) -> None:
+        """Open a session without logging in."""
+        self._prompter = _Noticing(prompter)
+        self._session = TokenSession(token, self._prompter, use_last_pin_try=use_last_pin_try)
+
+    @classmethod
+    def asking(cls, prompter: Prompter, *, use_last_pin_try: bool = False) -> Callable[[Token], TokenDoor]:
+        """The way to each token, by the PIN that ``prompter`` gives."""
+        return lambda token: cls(token, prompter, use_last_pin_try=use_last_pin_try)
+
+    @property
+    def info(self) -> TokenInfo:
+        """What the token says of itself."""
+        return self._session.token.info
+
+    @property
+    def has_asked(self) -> bool:
+        """A PIN was asked for."""
+        return self._prompter.asked
+
+    def look(self) -> TokenObjects:
+        """What can be seen now."""
+        return read_objects(self._session)
+
+    def login(self, purpose: str) -> None:
+        """Log in."""
+        self._session.login(purpose)
+
+    def decrypter(self, key: TokenKey) -> TokenDecrypter:
+        """A key that unwraps."""
+        return TokenDecrypter(self._session, key)
+
+    def close(self) -> None:
+        """Log out and close."""
+        self._session.close()
+
+
+class OpenedToken:
+    """A token that is looked at through a door."""
+
+    def __init__(self, door: Door, saw: Callable[[TokenInfo, TokenObjects], None]) -> None:
         """Look at a token without logging in; ``saw`` is told what there is.
 
         Raises:
             TokenError: it cannot be looked at.
         """
-        self._prompter = _Noticing(prompter)
+        self._door = door
         self._saw = saw
-        self._session = TokenSession(token, self._prompter, use_last_pin_try=use_last_pin_try)
         self.objects = TokenObjects((), ())
         self.index = TokenIndex(self.objects)
-        self._decrypters: dict[TokenKey, TokenDecrypter] = {}
+        self._decrypters: dict[TokenKey, Decrypter] = {}
         self.is_logged_in = False
         try:
             self.look()
@@ -61,7 +123,7 @@ class OpenedToken:
     @property
     def info(self) -> TokenInfo:
         """What the token says of itself."""
-        return self._session.token.info
+        return self._door.info
 
     @property
     def may_hide(self) -> bool:
@@ -85,7 +147,7 @@ class OpenedToken:
         Raises:
             TokenError: it cannot be looked at.
         """
-        objects = read_objects(self._session)
+        objects = self._door.look()
         if objects != self.objects:
             self.objects = objects
             self.index = TokenIndex(objects)
@@ -102,27 +164,27 @@ class OpenedToken:
         if self.is_logged_in:
             return
         try:
-            self._session.login(_PURPOSE)
+            self._door.login(_PURPOSE)
         except PinError as error:
-            if self._prompter.asked:
+            if self._door.has_asked:
                 raise RefusedError(error) from error
             raise
         self.is_logged_in = True
         self.look()
 
-    def decrypter(self, key: TokenKey) -> TokenDecrypter:
+    def decrypter(self, key: TokenKey) -> Decrypter:
         """A key that unwraps.
 
         Raises:
             TokenError: the token failed.
         """
         if key not in self._decrypters:
-            self._decrypters[key] = TokenDecrypter(self._session, key)
+            self._decrypters[key] = self._door.decrypter(key)
         return self._decrypters[key]
 
     def close(self) -> None:
         """Log out and close. Harmless on a token that is gone."""
-        self._session.close()
+        self._door.close()
 
 
 class _Noticing:

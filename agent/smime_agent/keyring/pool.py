@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from smime_agent.errors import PinError
-    from smime_agent.keys import Prompter
+    from smime_agent.keyring.opened import Door
     from smime_agent.tokens.objects import TokenObjects
     from smime_agent.tokens.token import Token, TokenInfo
 
@@ -19,13 +19,10 @@ if TYPE_CHECKING:
 class TokenPool:
     """Tokens with a session of ours, one each."""
 
-    def __init__(
-        self, prompter: Prompter, saw: Callable[[TokenInfo, TokenObjects], None], *, use_last_pin_try: bool
-    ) -> None:
-        """Ask ``prompter`` for PINs; ``saw`` is told what lies on a token whenever that is news."""
-        self._prompter = prompter
+    def __init__(self, door_to: Callable[[Token], Door], saw: Callable[[TokenInfo, TokenObjects], None]) -> None:
+        """Reach tokens through ``door_to``; ``saw`` is told what lies on one whenever that is news."""
+        self._door_to = door_to
         self._saw = saw
-        self._use_last_pin_try = use_last_pin_try
         self._opened: dict[_Place, OpenedToken] = {}
         self._refused: dict[_Place, PinError] = {}
 
@@ -48,7 +45,7 @@ class TokenPool:
                 self.give_up(opened)
             else:
                 return opened
-        opened = OpenedToken(token, self._prompter, self._saw, use_last_pin_try=self._use_last_pin_try)
+        opened = OpenedToken(self._door_to(token), self._saw)
         self._opened[place] = opened
         return opened
 

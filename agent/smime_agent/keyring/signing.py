@@ -55,7 +55,7 @@ class TokenKeyring:
         self._is_logged_in = is_logged_in
         self._objects = read_objects(session) if objects is None else objects
         self._pool = [found.certificate for found in self._objects.certificates] + list(extra_chain)
-        self._signers: dict[tuple[KeyQuery, Digest | None, Padding | None], TokenSigner] = {}
+        self._signers: dict[tuple[KeyQuery, Digest | None, Padding | None], tuple[Certificate, TokenSigner]] = {}
 
     @property
     def objects(self) -> TokenObjects:
@@ -79,19 +79,21 @@ class TokenKeyring:
         """
         wanted = (query, digest, padding)
         known = self._signers.get(wanted)
-        if known is None or _flaw(known.identity.certificate, at):  # perhaps another one has become valid
+        if known is None or _flaw(known[0], at):  # perhaps another one has become valid
             if len(self._signers) >= _MOST_SIGNERS:
                 self._signers.clear()
             known = self._signers[wanted] = self._chosen(query, at, digest, padding)
-        return known
+        return known[1]
 
-    def _chosen(self, query: KeyQuery, at: datetime, digest: Digest | None, padding: Padding | None) -> TokenSigner:
+    def _chosen(
+        self, query: KeyQuery, at: datetime, digest: Digest | None, padding: Padding | None
+    ) -> tuple[Certificate, TokenSigner]:
         pair = self._named(query.name, at) if query.name else self._by_address(query.addresses, at)
         _check(pair, at)
         scheme = SignatureScheme.for_key(pair.key.algorithm, digest, padding)
         chain = chain_of(pair.certificate, self._pool)
         identity = Identity(pair.certificate, chain, self._encryption_certificate(pair, at))
-        return TokenSigner(SigningKey(self._session, pair.key, scheme), identity)
+        return pair.certificate, TokenSigner(SigningKey(self._session, pair.key, scheme), identity)
 
     def key(self, name: str) -> TokenKey:
         """The key of that name, with or without a certificate.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -23,7 +24,7 @@ from smime_agent.tokens.patience import Patience
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from smime_agent.keys import Pin, Prompter
@@ -107,6 +108,15 @@ class TokenSession:
             self._use_last_pin_try = before
         self._login(CKU_USER, pin)
         self._pin = pin
+
+    def relay_pin(self, descriptors: Iterable[int]) -> None:
+        """Write the PIN of the login, as a line, to processes that are to log in too; the descriptors are closed."""
+        for descriptor in descriptors:
+            with suppress(OSError):  # that process has gone
+                if self._pin is not None:
+                    os.write(descriptor, self._pin.reveal())
+                    os.write(descriptor, b"\n")
+            os.close(descriptor)
 
     def forget_pin(self) -> None:
         """Wipe the PIN of the login, which is kept for a key that wants it once more."""

@@ -12,7 +12,7 @@ from smime_agent.tokens import module as modules
 from smime_agent.tokens.uri import SCHEME, Pkcs11Uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from smime_agent.tokens.module import Module
 
@@ -156,22 +156,9 @@ class Search:
             AmbiguousError: there are several.
         """
         tokens = self.tokens()
-        if len(tokens) == 1:
-            return tokens[0]
-        if tokens:
-            wanted = f"fit '{self.token}'" if self.token else "are plugged in"
-            msg = f"{len(tokens)} tokens {wanted}"
-            raise AmbiguousError(msg, hint="name one of them with --token", details=_listed(tokens))
-        wanted = (
-            f"no token '{self.token}' is plugged in" if self.token else "no token that is initialised is plugged in"
-        )
-        if self.failures:
-            hint = f"a module could not be used: {self.failures[0]}"
-        elif self.token is None and self.tokens(uninitialized=True):
-            hint = "'smime-agent token init' initialises one"
-        else:
-            hint = "'smime-agent token list' shows what is there; --module names a module that is not registered"
-        raise TokenAbsentError(wanted, hint=hint)
+        is_blank = not tokens and self.token is None and bool(self.tokens(uninitialized=True))
+        info = only([token.info for token in tokens], self, is_blank=is_blank)
+        return next(token for token in tokens if token.info is info)
 
     def _modules(self) -> Iterator[Module]:
         uri = self.uri
@@ -194,8 +181,29 @@ class Search:
             raise ModuleLoadError(msg, hint="install softhsm2 or opensc, or name a module with --module")
 
 
-def _listed(tokens: Iterable[Token]) -> list[str]:
-    return [str(token.info.uri) for token in tokens]
+def only(found: Sequence[TokenInfo], search: Search, *, is_blank: bool = False) -> TokenInfo:
+    """The only token that was found; ``is_blank`` if there is one that is not initialised.
+
+    Raises:
+        TokenAbsentError: there is none.
+        AmbiguousError: there are several.
+    """
+    if len(found) == 1:
+        return found[0]
+    if found:
+        wanted = f"fit '{search.token}'" if search.token else "are plugged in"
+        msg = f"{len(found)} tokens {wanted}"
+        raise AmbiguousError(msg, hint="name one of them with --token", details=[str(one.uri) for one in found])
+    wanted = "no token that is initialised is plugged in"
+    if search.token:
+        wanted = f"no token '{search.token}' is plugged in"
+    if search.failures:
+        hint = f"a module could not be used: {search.failures[0]}"
+    elif is_blank:
+        hint = "'smime-agent token init' initialises one"
+    else:
+        hint = "'smime-agent token list' shows what is there; --module names a module that is not registered"
+    raise TokenAbsentError(wanted, hint=hint)
 
 
 def _tokens_of(module: Module) -> Iterator[Token]:

@@ -1,0 +1,264 @@
+"""One token that the agent holds: consent, login, and every use of its keys, written down before and after."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from smime_agent.config import Confirmation, Scope
+from smime_agent.daemon.lanes import ElsewhereError, Lanes
+from smime_agent.daemon.logins import Login, policy_for, words_for
+from smime_agent.daemon.requester import Requester
+from smime_agent.errors import (
+    DeclinedError,
+    LoginEndedError,
+    PinError,
+    SmimeAgentError,
+    TokenAbsentError,
+    TokenRemovedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from smime_agent.config import AgentConfig, KeyPolicy
+    from smime_agent.daemon.audit import AuditLog
+    from smime_agent.daemon.lanes import Lane, StartWorker
+    from smime_agent.daemon.places import KeyPlace, TokenPlace
+    from smime_agent.daemon.protocol import Fields
+
+#: Seconds between two looks whether a token that somebody is logged in to is still there.
+POLL: Final = 2.0
+#: What workers answer when the token is not there any more.
+_GONE: Final = (TokenRemovedError, TokenAbsentError)
+
+
+class Holder:
+    """A token, for as long as anybody uses it. All of it runs in the thread of the event loop."""
+
+    def __init__(  # noqa: PLR0913 - what it is made of
+        self,
+        place: TokenPlace,
+        config: AgentConfig,
+        audit: AuditLog,
+        start: StartWorker,
+        *,
+        workers: int,
+        on_end: Callable[[Holder], None],
+    ) -> None:
+        """Hold the token at ``place`` by ``workers`` processes; ``on_end`` is told when that is over."""
+        self.place = place
+        self.login: Login | None = None
+        self._config, self._audit, self._on_end = config, audit, on_end
+        # A login for one operation, or some, is one process's: others could not be kept from using it.
+        is_shared = all(policy.scope is Scope.TTL for policy in (config.policy, *config.keys))
+        self.lanes = Lanes(place, workers if is_shared else 1, config.timeout, start)
+        self._allowed: set[tuple[KeyPlace, str]] = set()
+        self._watching = asyncio.create_task(self._watch())
+
+    # --- for one client ----------------------------------------------------------------------------------------------
+
+    async def describe(self, requester: Requester) -> Fields:
+        """What can be seen on the token now."""
+        return await self.lanes.do(requester, lambda lane: self._ask(lane, requester, "look"))
+
+    async def choose(self, requester: Requester, **wish: Any) -> Fields:  # noqa: ANN401 - any JSON
+        """The key to sign with, its scheme and certificates; after a login where they cannot be seen without one."""
+
+        async def choose(lane: Lane) -> Fields:
+            answer = await self._ask(lane, requester, "choose", **wish)
+            if not answer.flag("needs_login"):
+                return answer
+            await self._log_in(lane, requester)
+            return await self._ask(lane, requester, "choose", **wish)
+
+        return await self.lanes.do(requester, choose)
+
+    async def log_in(self, requester: Requester) -> None:
+        """Log in, so that what is hidden can be seen, unless that was done.
+
+        Raises:
+            PinError, TokenError: it cannot be done.
+        """
+        await self.lanes.do(requester, lambda lane: self._log_in(lane, requester))
+
+    async def use(
+        self,
+        requester: Requester,
+        key: KeyPlace,
+        task: str,
+        facts: dict[str, Any],
+        **values: Any,  # noqa: ANN401 - any JSON
+    ) -> Fields:
+        """Use a private key once: with the consent and the login that it wants. ``facts`` go into the audit log.
+
+        Raises:
+            DeclinedError: the person said no.
+            AuditError: it cannot be written down, so it was not done.
+            PinError, TokenError, SmimeAgentError: from the worker.
+        """
+
+        async def use(lane: Lane) -> Fields:
+            policy = policy_for(self._config, key)
+            verb = "sign" if task == "sign" else "decrypt"
+            await self._consent(lane, requester, key, policy, verb)
+            wants = f"wants to {verb} with {key.name}"
+            login = await self._logged_in(lane, requester, key, policy, wants)
+            occasion = requester.occasion(wants, words_for(policy), keep=policy.keep_pin)
+            use = {
+                "operation": task,
+                **self._named(),
+                "key": {"id": key.id.hex(), "label": key.label},
+                "program": requester.program_values,
+                **facts,
+            }
+            with _Use(self._audit, login, use) as written:
+                login.use(policy, self._now())
+                try:
+                    answer = await self._ask(lane, requester, task, key=key.values(), occasion=occasion, **values)
+                    written.done(answer.text("pin"))
+                finally:
+                    if self.login is login and login.is_spent:
+                        self.drop("used up")
+            if login.allowed is not None and login.policy.scope is Scope.BATCH:
+                requester.tell("count", used=login.used, of=login.allowed)
+            return answer
+
+        return await self.lanes.do(requester, use)
+
+    async def _ask(self, lane: Lane, requester: Requester, task: str, **values: Any) -> Fields:  # noqa: ANN401 - any JSON
+        """What the worker answers. Where it has failed, or the token is gone, the login is too."""
+        worker = await self.lanes.worker(lane)
+        try:
+            return await worker.call(task, seconds=self._config.timeout, on_event=requester.hears, **values)
+        except SmimeAgentError as error:
+            if isinstance(error, _GONE):
+                self.drop("removed", error)
+            elif worker.is_ended and lane.worker is worker and self.lanes.failed(lane):
+                self.drop("its module failed", error)
+            raise
+
+    # --- consent and login -------------------------------------------------------------------------------------------
+
+    async def _consent(self, lane: Lane, requester: Requester, key: KeyPlace, policy: KeyPolicy, verb: str) -> None:
+        if policy.confirm is Confirmation.NEVER:
+            return
+        known = (key, requester.identity)
+        if policy.confirm is Confirmation.FIRST and known in self._allowed:
+            return
+        term = "from now on" if policy.confirm is Confirmation.FIRST else "this once"
+        occasion = requester.occasion(f"wants to {verb} with {key.name} on {self.place.name}.\nAllow it {term}?", "")
+        answer = await self._ask(lane, requester, "confirm", occasion=occasion)
+        if not answer.flag("yes"):
+            raise DeclinedError(f"you did not allow {requester.name} to {verb} with {key.name}")
+        self._allowed.add(known)
+
+    async def _log_in(self, lane: Lane, requester: Requester) -> None:
+        if self.login is None or self._now() >= self.login.ends_at:
+            await self._new_login(lane, requester, None, self._config.policy, f"wants to use {self.place.name}")
+
+    async def _logged_in(self, lane: Lane, requester: Requester, key: KeyPlace, policy: KeyPolicy, wants: str) -> Login:
+        if self.login is not None:
+            self.login.adopt(key, policy)
+            if self.login.permits(key, policy, self._now()):
+                return self.login
+        return await self._new_login(lane, requester, key, policy, wants)
+
+    async def _new_login(
+        self, lane: Lane, requester: Requester, key: KeyPlace | None, policy: KeyPolicy, wants: str
+    ) -> Login:
+        if self.login is not None:
+            self.drop("another login is wanted")
+        if lane is not self.lanes.first:
+            raise ElsewhereError
+        occasion = requester.occasion(wants, words_for(policy), keep=policy.keep_pin)
+        facts = {**self._named(), "program": requester.program_values}
+        try:
+            answer = await self._ask(lane, requester, "login", occasion=occasion)
+        except PinError as error:
+            self._audit.append("login", **facts, outcome=error.code)
+            raise
+        pin = answer.text("pin")
+        self.login = login = Login(key, policy, self._now(), pin)
+        try:
+            self._audit.append("login", **facts, outcome="done", pin=pin)
+        except SmimeAgentError:
+            self.drop("it could not be written down")
+            raise
+        await self.lanes.widen()
+        return login
+
+    # --- the end of a login ------------------------------------------------------------------------------------------
+
+    def drop(self, reason: str, error: SmimeAgentError | None = None) -> None:
+        """End the login and the workers at once. What is running ends with ``error``."""
+        login, self.login = self.login, None
+        self._allowed.clear()
+        self.lanes.end(error or LoginEndedError(f"the login to {self.place.name} has ended: {reason}"))
+        if login is not None:
+            with suppress(SmimeAgentError):  # the login ends, whether that can be written down or not
+                self._audit.append("logout", **self._named(), reason=reason)
+
+    def close(self, reason: str, error: SmimeAgentError | None = None) -> None:
+        """Let go of the token. Whoever waits is told ``error``."""
+        self.drop(reason, error)
+        self._watching.cancel()
+        self.lanes.close(error or LoginEndedError(f"{self.place.name} is not held any more: {reason}"))
+        self._on_end(self)
+
+    async def check(self) -> None:
+        """Drop the login if the token is not there any more, unless that is about to be seen anyway."""
+        if not self.lanes.waiting:
+            itself = Requester(self)
+            with suppress(SmimeAgentError):
+                await self.lanes.do(itself, lambda lane: self._ask(lane, itself, "check"))
+
+    async def _watch(self) -> None:
+        """Drop what has expired, is no longer there, or is not used any more."""
+        while True:
+            await asyncio.sleep(self._pause())
+            if self.login is not None and self._now() >= self.login.ends_at:
+                self.drop("expired")
+            elif self.login is not None:
+                used = self.lanes.last_used
+                await self.check()
+                self.lanes.last_used = used
+            elif not self.lanes.waiting and self._now() - self.lanes.last_used >= self._config.release:
+                self.close("released")
+
+    def _pause(self) -> float:
+        """Seconds until there may be something to do."""
+        if self.login is None:
+            return max(0.1, self.lanes.last_used + self._config.release - self._now())
+        return max(0.05, min(POLL, self.login.ends_at - self._now()))
+
+    def _named(self) -> dict[str, Any]:
+        return {"token": {"label": self.place.label, "serial": self.place.serial}}
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class _Use:
+    """One use of a key in the audit log: what is about to be done, and how it ended."""
+
+    def __init__(self, audit: AuditLog, login: Login, facts: dict[str, Any]) -> None:
+        self._audit, self._facts = audit, facts
+        self._pin = login.pin if login.used == 0 else "login"
+        self._outcome = "interrupted"
+
+    def __enter__(self) -> Self:
+        self._number = self._audit.append("use", **self._facts).sequence_number
+        return self
+
+    def done(self, pin: str) -> None:
+        """It was done; ``pin`` says where the PIN came from that this very operation took, if it took one."""
+        self._outcome = "done"
+        self._pin = self._pin if pin == "login" else pin
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, SmimeAgentError):
+            self._outcome = error.code
+        with suppress(SmimeAgentError):  # the use itself stands in the log already
+            self._audit.append("outcome", of=self._number, outcome=self._outcome, pin=self._pin)
