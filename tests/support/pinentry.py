@@ -162,7 +162,9 @@ def main() -> None:
     folder, *arguments = sys.argv[1:]
     descriptors = sorted(map(int, os.listdir("/proc/self/fd")))[:-1]  # noqa: PTH208 - as above; the last one is listdir's
     session = os.getsid(0)
-    log(folder, arguments=arguments, environment=dict(os.environ), descriptors=descriptors, session=session)
+    with open("/proc/self/environ") as file:  # noqa: PTH123 - as above; Python has changed its own copy (PEP 538)
+        environment = dict(entry.split("=", 1) for entry in file.read().split("\0") if entry)
+    log(folder, arguments=arguments, environment=environment, descriptors=descriptors, session=session)
     with open(f"{folder}/greeting") as file:  # noqa: PTH123 - as above
         greeting = file.read()
     if greeting in MISBEHAVIOUR:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -58,6 +59,18 @@ class Screen:
         if self.tty is not None and not (self.tty.isascii() and self.tty.isprintable()):
             object.__setattr__(self, "tty", None)
 
+    @property
+    def has_display(self) -> bool:
+        """Windows can be shown there."""
+        return "DISPLAY" in self.environment or "WAYLAND_DISPLAY" in self.environment
+
+    @property
+    def speaks_utf8(self) -> bool:
+        """The person's locale has UTF-8 as its encoding."""
+        names = ("LC_ALL", "LC_CTYPE", "LANG")  # POSIX, 8.2: the first that is set
+        locale = next(filter(None, map(self.environment.get, names)), "")
+        return "UTF8" in locale.upper().replace("-", "")
+
     @classmethod
     def here(cls) -> Screen:
         """Where this process itself is: for a caller to tell the agent."""
@@ -98,7 +111,8 @@ def dialogue_on(screen: Screen, program: str | None = None, *, seconds: float = 
     from smime_agent.daemon.pinentry import Pinentry
     from smime_agent.daemon.terminal import TerminalDialogue
 
-    path = program or os.environ.get("PINENTRY_PROGRAM") or _on_the_path()
+    named = program or os.environ.get("PINENTRY_PROGRAM")
+    path = (shutil.which(named) or named) if named else _on_the_path()
     terminal = TerminalDialogue(screen, seconds=seconds)
     return FallingBack(Pinentry(path, screen, seconds=seconds), terminal) if path else terminal
 
@@ -163,7 +177,7 @@ def _may_pass(name: str, value: str) -> bool:
 
 def _on_the_path() -> str | None:
     names = ("pinentry-mac", "pinentry") if sys.platform == "darwin" else ("pinentry", "pinentry-mac")
-    return next(filter(None, map(shutil.which, names)), None)
+    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def _controlling_terminal() -> str | None:
@@ -171,11 +185,11 @@ def _controlling_terminal() -> str | None:
 
     ``/dev/tty`` is another device in each process: its name tells the agent nothing.
     """
-    for name in (*_of_the_session(), 0, 1, 2):
-        try:
-            return os.ttyname(name) if isinstance(name, int) else name
-        except OSError:
-            continue
+    for name in _of_the_session():
+        return name
+    for descriptor in (0, 1, 2):
+        with suppress(OSError):
+            return os.ttyname(descriptor)
     return None
 
 
