@@ -7,13 +7,12 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
-from smime_agent.cli import ui
 from smime_agent.cli.gpgsm.arguments import parse, status_descriptor
 from smime_agent.cli.gpgsm.status import CANCELLED, StatusLines, code_of
 from smime_agent.errors import AmbiguousError, NoKeyError, PinUnavailableError, SmimeAgentError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from smime_agent.cli.gpgsm.arguments import Request
 
@@ -39,10 +38,10 @@ def run(arguments: Sequence[str]) -> int:
         _log_to(request.logger)
         return _done(request, status)
     except SmimeAgentError as error:
-        ui.error(str(error), _hint(error), error.details)
+        _tell(str(error), _hint(error), error.details)
         code = code_of(error)
     except KeyboardInterrupt:
-        ui.error("interrupted", None)
+        _tell("interrupted", None)
         code = CANCELLED
     except Exception as error:  # noqa: BLE001 - the one place where all ends
         from smime_agent.cli.main import unexpected
@@ -52,8 +51,14 @@ def run(arguments: Sequence[str]) -> int:
     try:
         status.fail(where, code)
     except SmimeAgentError as error:
-        ui.error(str(error), error.hint)
+        _tell(str(error), error.hint)
     return _FAILED
+
+
+def _tell(message: str, hint: str | None, details: Iterable[str] = ()) -> None:
+    from smime_agent.cli import ui
+
+    ui.error(message, hint, details)
 
 
 def _done(request: Request, status: StatusLines) -> int:
@@ -73,10 +78,13 @@ def _done(request: Request, status: StatusLines) -> int:
             list_keys(request)
         case "version":
             from smime_agent import __version__
+            from smime_agent.cli import ui
 
             # Some programs look for the name and the version of GnuPG in the first line.
             ui.out(f"gpgsm (smime-agent) {__version__}")
         case _:
+            from smime_agent.cli import ui
+
             ui.out(*_USAGE.split("\n"))
     return 0
 

@@ -10,16 +10,15 @@ import os
 import re
 from base64 import b64decode
 from contextlib import ExitStack
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from smime_agent import cms
 from smime_agent.accepted import HashFunction
-from smime_agent.api.trusting import read_named
-from smime_agent.api.verifying import Verifier, VerifyOptions
+from smime_agent.api.trusting import read_named, trust_of
 from smime_agent.cli import ui
 from smime_agent.cli.gpgsm.identity import digest_number, fingerprint, public_key_number, timestamp, user_id
 from smime_agent.cli.gpgsm.judging import UNSUPPORTED, judge
@@ -27,6 +26,7 @@ from smime_agent.cli.output import open_source
 from smime_agent.cms import oids
 from smime_agent.config import load_config
 from smime_agent.errors import ConfigError, UsageError
+from smime_agent.smime.signers import SignerCheck
 from smime_agent.source import Source
 from smime_agent.trust.evidence import RevocationMode
 from smime_agent.trust.path import PathValidator
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from smime_agent.cli.gpgsm.arguments import Request
     from smime_agent.cli.gpgsm.judging import Judgement
     from smime_agent.cli.gpgsm.status import StatusLines
-    from smime_agent.smime.signers import SignerCheck
     from smime_agent.smime.verification import Signer
     from smime_agent.verdict import Reason
 
@@ -54,6 +53,17 @@ _REVOCATION: Final = {
     "require": (RevocationMode.REQUIRE, False),
 }
 _VARIABLE: Final = "SMIME_AGENT_GIT_REVOCATION"
+
+
+@dataclass(frozen=True, slots=True)
+class _Trusted:
+    """Whom to believe, for :func:`.trust_of`."""
+
+    ca_files: tuple[Path, ...]
+    revocation: RevocationMode
+    offline: bool
+    system_roots: bool = True
+    crl_files: tuple[Path, ...] = ()
 
 
 def verify(request: Request, status: StatusLines) -> bool:
@@ -98,10 +108,12 @@ def _check(request: Request) -> SignerCheck:
         msg = f"{_VARIABLE} is {', '.join(_REVOCATION)}, not '{name}'"
         raise ConfigError(msg)
     mode, offline = _REVOCATION[name]
-    verifier = Verifier(VerifyOptions(tuple(map(Path, config.ca_files)), revocation=mode, offline=offline))
-    if not verifier.trusts_anybody:
+    now = datetime.now(UTC)
+    trust = trust_of(_Trusted(tuple(map(Path, config.ca_files)), mode, offline), now)
+    if not trust.trusts_anybody:
         ui.warning("NSS's list of CAs is not installed and ca_files names none, so nobody can be trusted")
-    return replace(verifier.check, purpose=Purpose.COMMIT)
+    known = tuple(anchor.certificate for anchor in trust.given)
+    return SignerCheck(trust.validator, now=now, known=known, purpose=Purpose.COMMIT)
 
 
 def _inputs(request: Request, resources: ExitStack) -> tuple[bytes, Source | None]:
