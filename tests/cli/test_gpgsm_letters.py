@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.support.ca import Authority, Wanted
 from tests.support.git import Repository, stranger
+from tests.support.pki import DAY, Party, usage
 from tests.support.revocation_servers import WebServer, crl, crl_pointer, sends
 
 if TYPE_CHECKING:
@@ -93,6 +95,20 @@ def test_expired_and_for_something_else_is_u_and_not_y(workshop: Workshop) -> No
     certificate = workshop.authority.sign(builder)
     workshop.repository.commit(program=stranger(workshop.repository.folder / "server", certificate, key))
     assert workshop.repository.letter() == "U"
+
+
+def test_expired_and_outside_of_every_policy_is_u_and_not_y(tmp_path: Path) -> None:
+    """A path that has expired is not looked through to its end at once: what is there must be found all the same."""
+    now = datetime.now(UTC)
+    days: dict[str, Any] = {"not_before": now - 9 * DAY, "not_after": now + 9 * DAY}
+    explicit = x509.PolicyConstraints(require_explicit_policy=0, inhibit_policy_mapping=None)
+    root = Party("Root", **days)
+    issuing = Party("Issuing", root, extra=((explicit, True),), **days)
+    days["not_after"] = now - DAY
+    leaf = Party("Alice", issuing, ca=None, key_usage=usage("digital_signature"), address="alice@example.org", **days)
+    repository = Repository(tmp_path, anchors=(root,))
+    repository.commit(program=stranger(tmp_path / "alice", leaf.x509, leaf.key, issuing.x509))
+    assert repository.letter() == "U"
 
 
 def test_not_yet_valid_is_u(workshop: Workshop) -> None:

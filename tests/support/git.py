@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.support.ca import Authority
 from tests.support.softhsm import MODULE, PIN
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from tests.support.ca import Authority
+    from tests.support.pki import Party
 
 _OURS = "from smime_agent.cli.gpgsm import main; main()"
 #: A signer of X.509 commits that is not ours: OpenSSL, with the arguments and the protocol of gpgsm.
@@ -50,7 +51,7 @@ class Repository:
 
     folder: Path
     key: str | None = None
-    anchors: tuple[Authority, ...] = ()
+    anchors: tuple[Authority | Party, ...] = ()
     program: Path = field(init=False)
     environment: dict[str, str] = field(init=False)
 
@@ -59,7 +60,7 @@ class Repository:
         home = self.folder / "home"
         (home / "anchors").mkdir(parents=True)
         (home / "pin").write_text(PIN)
-        (home / "anchors.pem").write_bytes(b"".join(authority.pem for authority in self.anchors))
+        (home / "anchors.pem").write_bytes(b"".join(_pem(anchor) for anchor in self.anchors))
         config = [f'module = "{MODULE}"', f'pin_source = "file:{home / "pin"}"']
         config += [f'ca_files = ["{home / "anchors.pem"}"]'] if self.anchors else []
         (home / "config.toml").write_text("\n".join(config))
@@ -138,6 +139,10 @@ class Repository:
             start_new_session=True,
         )
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def _pem(anchor: Authority | Party) -> bytes:
+    return anchor.pem if isinstance(anchor, Authority) else anchor.certificate.pem
 
 
 def script(path: Path, text: str) -> Path:
