@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 _IDENT: Final = re.compile(r"[^<>]*<([^<>\s]+@[^<>\s]+)>")
 _BRACKETS: Final = "<>"
 _MOST_MAILBOXES: Final = 8
-#: RFC 4880, 9.1 and 9.4, and RFC 9580, 9.1: the numbers that GnuPG has for OpenPGP, by the names that keys and
-#: signature algorithms have here.
+#: RFC 4880, 9.1 and 9.4, and 22 for EdDSA, which is GnuPG's: by the names that keys and signature algorithms have here.
 _PUBLIC_KEY: Final = {
     "RSA": 1,
     "RSASSA-PKCS1-v1_5": 1,
@@ -26,7 +25,6 @@ _PUBLIC_KEY: Final = {
     "EC": 19,
     "ECDSA": 19,
     "Ed25519": 22,
-    "Ed448": 28,
 }
 _DIGESTS: Final = {"md5": 1, "sha1": 2, "sha256": 8, "sha384": 9, "sha512": 10, "sha224": 11}
 
