@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,11 +124,13 @@ def test_a_process_that_does_not_end_is_killed(daemon: Pcscd, monkeypatch: pytes
     code = """
 import time
 print('{"event": "state", "available": true, "readers": {}}', flush=True)  # smime_agent.tokens.readers
-time.sleep(60)
+time.sleep(20)
 """
     monkeypatch.setattr(module, "_COMMAND", (sys.executable, "-c", code))
     monkeypatch.setattr(module, "_END_SECONDS", 0.1)
+    begin = time.monotonic()
     test_no_process_is_left_behind(daemon)
+    assert time.monotonic() - begin < 5
 
 
 def test_a_process_that_prints_something_else_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

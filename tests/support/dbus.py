@@ -7,7 +7,7 @@ import os
 import subprocess
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from dbus_fast.aio import MessageBus
 from dbus_fast.constants import MessageType
@@ -88,7 +88,7 @@ class Somebody:
     calls: list[Message] = field(default_factory=list)
 
     @classmethod
-    async def on(cls, bus: PrivateBus, name: str | None = None) -> Somebody:
+    async def on(cls, bus: PrivateBus, name: str | None = None) -> Self:
         connection = await MessageBus(bus.address, negotiate_unix_fd=True).connect()
         made = cls(connection)
         bus.everybody.append(made)
@@ -129,10 +129,8 @@ class FakeLogind(Somebody):
     inhibitors: list[int] = field(default_factory=list)
 
     @classmethod
-    async def on(cls, bus: PrivateBus, name: str | None = LOGIND) -> FakeLogind:
-        made = await super().on(bus, name)
-        assert isinstance(made, cls)
-        return made
+    async def on(cls, bus: PrivateBus, name: str | None = LOGIND) -> Self:
+        return await super().on(bus, name)
 
     def ListSessions(self, call: Message) -> Message:  # noqa: N802 - its name on the bus
         listed = [[name, uid, "user", seat, path] for name, (uid, seat, path) in self.sessions.items()]
