@@ -28,7 +28,8 @@ class FakePinentry:
 
     ``pins`` are answers to GETPIN and ``confirms`` to CONFIRM (``yes`` or ``no``), in order, shared by all runs. Any of
     them may be ``cancel``, ``timeout``, ``hang`` (no answer, ends when told to), ``locked-up`` (no answer, and deaf to
-    SIGTERM), ``die``, ``closed``, ``garbage``, ``endless`` (a line without an end), or ``wait SECONDS ANSWER``.
+    all signals that it can be), ``die``, ``closed``, ``garbage``, ``endless`` (a line without an end), or
+    ``wait SECONDS ANSWER``.
     ``afterwards`` is the answer to all that come later.
     """
 
@@ -126,6 +127,7 @@ def misbehave(answer: str) -> None:
         import signal
 
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     if answer in {"hang", "locked-up"}:
         time.sleep(3600)
     if answer == "garbage":
