@@ -62,7 +62,7 @@ def _no_settings_of_the_person(monkeypatch: pytest.MonkeyPatch, tmp_path_factory
     home = tmp_path_factory.getbasetemp() / "home"
     home.mkdir(exist_ok=True)
     monkeypatch.setenv("HOME", str(home))
-    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     for name in [name for name in os.environ if name.startswith("SMIME_AGENT_") and name != "SMIME_AGENT_VECTORS"]:
         monkeypatch.delenv(name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import smime_agent
+from smime_agent.cli.app import COMMANDS as LISTED
 from tests.support.program import run
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ COMMANDS = [
     [], ["sign"], ["verify"], ["encrypt"], ["decrypt"], ["inspect"],
     ["token"], ["token", "list"], ["token", "info"], ["token", "init"], ["token", "pin"], ["key"],
     ["key", "list"], ["key", "generate"], ["cert"], ["cert", "list"], ["cert", "show"], ["cert", "request"],
-    ["cert", "import"], ["cert", "export"], ["doctor"], ["demo"],
+    ["cert", "import"], ["cert", "export"], ["audit"], ["audit", "show"], ["audit", "verify"], ["doctor"], ["demo"],
 ]  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def test_the_list_of_commands_is_complete(command: Command) -> None:
     assert {words[0] for words in COMMANDS if words} <= set(shown.split())
 
 
-@pytest.mark.parametrize("words", [[], ["token"], ["key"], ["cert"]], ids=" ".join)
+@pytest.mark.parametrize("words", [[], ["token"], ["key"], ["cert"], ["audit"]], ids=" ".join)
 def test_a_group_alone_shows_its_help(command: Command, words: list[str]) -> None:
     result = command(*words)
     assert (result.code, result.out) == (2, b"")
@@ -114,7 +115,7 @@ def test_bash_accepts_its_completion_script(command: Command) -> None:
     ("words", "expected"),
     [
         ("smime-agent s", {"sign"}),
-        ("smime-agent ", {"sign", "verify", "encrypt", "decrypt", "inspect", "token", "key", "cert", "doctor", "demo"}),
+        ("smime-agent ", set(LISTED)),
         ("smime-agent verify --revocation ", {"off", "prefer", "require"}),
         ("smime-agent token ", {"list", "info", "init", "pin"}),
         ("smime-agent cert e", {"export"}),

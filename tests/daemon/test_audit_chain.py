@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from smime_agent.daemon import audit_reading
 from smime_agent.daemon.audit import BrokenLogError, Damage, read_log, verify_log
 from smime_agent.daemon.audit_lines import GENESIS, MAX_LINE, encode
-from smime_agent.daemon.audit_reading import files_of
+from smime_agent.daemon.audit_reading import files_of, full_files
 from smime_agent.errors import FileError
 from tests.support.audit_logs import BEGIN, USE, octets_of, opened, write_uses
 
@@ -155,7 +155,10 @@ def test_lines_that_were_removed_doubled_or_moved_are_found(one_file: Path, data
                 verify_log(path, head)
 
 
-@given(octets=st.binary(min_size=1, max_size=300) | st.just(b"x" * (2 * MAX_LINE + 5)), cut=st.integers(0, 3000))
+@given(
+    octets=st.binary(min_size=1, max_size=300) | st.sampled_from([b"x" * (2 * MAX_LINE + 5), b"x" * 5 * MAX_LINE]),
+    cut=st.integers(0, 3000),
+)
 def test_what_a_crash_left_is_told_by_the_next_start_and_only_that(octets: bytes, cut: int) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "log"
@@ -371,6 +374,24 @@ def test_a_log_that_grows_is_read_whole(tmp_path: Path) -> None:
                 log.append("use", **USE)
         assert seen == list(range(1, len(seen) + 1))
     assert verify_log(tmp_path / "log").files > 3
+
+
+def test_a_file_that_is_renamed_before_the_others_are_listed_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "log"
+    with opened(folder, max_size=1500) as log:
+        log.append("use", **USE)
+
+        def meanwhile(path: Path) -> list[str]:
+            for _ in range(5):
+                log.append("use", **USE)
+            return full_files(path)
+
+        monkeypatch.setattr(audit_reading, "full_files", meanwhile)
+        numbers = [entry.sequence_number for entry in read_log(folder)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) > 3
 
 
 @pytest.mark.interop

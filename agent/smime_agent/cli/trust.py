@@ -67,7 +67,7 @@ def verify_options(
         crl_files=tuple(crls or ()),
         revocation=revocation,
         offline=offline,
-        at=_time(at),
+        at=moment(at, "--at"),
         legacy=legacy,
     )
 
@@ -109,8 +109,8 @@ def address(text: str | None) -> str | None:
     return text
 
 
-def _time(text: str | None) -> datetime | None:
-    """A time as RFC 3339 writes it.
+def moment(text: str | None, option: str) -> datetime | None:
+    """A time as RFC 3339 writes it; ``option`` is where it was given.
 
     Raises:
         UsageError: it is none.
@@ -118,10 +118,10 @@ def _time(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text) if _RFC_3339.fullmatch(text) else None
+        time = datetime.fromisoformat(text) if _RFC_3339.fullmatch(text) else None
     except ValueError:
-        moment = None
-    if moment is None or not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        msg = f"--at takes a time such as 2026-06-01T00:00:00Z, not '{text}'"
+        time = None
+    if time is None or not _FIRST_YEAR <= time.year <= _LAST_YEAR:
+        msg = f"{option} takes a time such as 2026-06-01T00:00:00Z, not '{text}'"
         raise UsageError(msg)
-    return moment.astimezone(UTC)
+    return time.astimezone(UTC)

@@ -113,7 +113,9 @@ class Chain:
         self._refuse_torn()
         if self._expected_head is not None and self._after_head is None:
             msg = "no line of the log has the hash that was noted: its end was cut off, or it was written anew"
-            raise BrokenLogError(msg, Damage.CUT)
+            error = BrokenLogError(msg, Damage.CUT)
+            error.hint = "if the hash is of this log, somebody changed the log after it was noted"
+            raise error
         head = self._last.hash if self._last else GENESIS
         return Report(self._entries, len(self._files), self._first, self._last, head, self._recovered, self._after_head)
 

@@ -60,6 +60,11 @@ class ChangedLineError(ValueError):
     """A line is whole, and its hash is not that of what it says: it is caught where it is read, and named."""
 
 
+def time_text(time: datetime) -> str:
+    """A time as the log has it."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
 def encode(
     sequence_number: int, time: datetime, event: str, facts: Mapping[str, Any], previous: str
 ) -> tuple[Entry, bytes]:
@@ -89,10 +94,8 @@ def encode(
 
 def _covered(sequence_number: int, time: datetime, event: str, facts: Mapping[str, Any], previous: str) -> bytes:
     """The octets that the hash covers."""
-    moment = time.astimezone(UTC).isoformat(timespec="microseconds")[:-6]
-    values = {"seq": sequence_number, "time": moment + "Z", "event": event, **facts, "prev": previous}
-    # JSON lets DEL through; a terminal may not.
-    return _encode(values)[:-1].replace("\x7f", "\\u007f").encode("ascii")
+    values = {"seq": sequence_number, "time": time_text(time), "event": event, **facts, "prev": previous}
+    return _encode(values)[:-1].encode("ascii")
 
 
 def _shortened(value: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -129,5 +132,7 @@ def decode(line: bytes) -> Entry | None:
     number, event = int(begin[1]), begin[3].decode()
     own = {"seq": number, "event": event, "prev": previous, "hash": digest}
     if time is None or any(values.pop(name, None) != value for name, value in own.items()):  # one may stand twice
+        raise ChangedLineError
+    if "schema" in values:
         raise ChangedLineError
     return Entry(number, time, event, values, previous, digest)

@@ -19,7 +19,7 @@ from smime_agent.daemon.audit_lines import MAX_LINE, ChangedLineError, Entry, de
 from smime_agent.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -83,17 +83,17 @@ def files_of(log: Path) -> list[Path]:
     return [log / name for name in full_files(log)] + [log / CURRENT]
 
 
-def read_pieces(log: Path, files: Sequence[Path] | None = None) -> Iterator[Piece]:
-    """All octets of a log, or of some of its files, in order; nothing where there is no such file.
+def read_pieces(log: Path, skip: int = 0) -> Iterator[Piece]:
+    """All octets of a log in order, but for those of its first ``skip`` files; nothing where there is no such file.
 
     Raises:
         FileError: a file cannot be read.
     """
     with contextlib.ExitStack() as stack:
         # The newest is opened before the others are listed: it may be renamed meanwhile, and is then among them.
-        newest = _opened(log / CURRENT, stack) if files is None and _is_folder(log) else None
+        newest = _opened(log / CURRENT, stack) if _is_folder(log) else None
         renamed = False
-        for path in files if files is not None else files_of(log):
+        for path in files_of(log)[skip:]:
             with contextlib.ExitStack() as inner:
                 if newest is not None and path == log / CURRENT:
                     file = None if renamed else newest
@@ -124,15 +124,15 @@ def pieces_of(name: str, file: BinaryIO) -> Iterator[Piece]:
         raise FileError(msg) from error
 
 
-def read_log(log: Path, files: Sequence[Path] | None = None) -> Iterator[Entry]:
+def read_log(log: Path, skip: int = 0) -> Iterator[Entry]:
     """The entries of a log that can be read, oldest first; :mod:`~smime_agent.daemon.audit_chain` judges them.
 
-    ``log`` is the folder of a log, or one of its files.
+    ``log`` is the folder of a log, or one of its files; ``skip`` of them are left out.
 
     Raises:
         FileError: a file cannot be read.
     """
-    for piece in read_pieces(log, files):
+    for piece in read_pieces(log, skip):
         with contextlib.suppress(ChangedLineError):
             entry = piece.entry
             if entry is not None:
