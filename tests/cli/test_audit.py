@@ -67,7 +67,7 @@ def objects(command: Command, *arguments: str) -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("day")
 def test_a_use_and_its_outcome_are_one_line(command: Command) -> None:
-    digest = "ab" * 8 + "..."
+    digest = "sha256:" + "ab" * 8 + "..."
     assert table(command) == [
         ["2026-05-17 09:30:01", "agent-started", "", "", "0.1.0", "", "", ""],
         ["2026-05-17 09:30:02", "login", "", "office", "", "git", "pinentry", "done"],

@@ -18,8 +18,8 @@ USE: dict[str, Any] = {
     "operation": "sign",
     "token": {"label": "office", "serial": "7349d91de9e8d685"},
     "key": {"id": "01", "label": "mail"},
-    "digest": "ab" * 32,
-    "program": {"name": "git", "executable": "/usr/bin/git", "command": "git commit -S", "parents": []},
+    "digest": "sha256:" + "ab" * 32,
+    "program": {"pid": 7, "name": "git", "executable": "/usr/bin/git", "parents": ["bash", "sshd"]},
 }
 
 

@@ -102,7 +102,8 @@ def _what(entry: Entry) -> str:
         case "outcome", {"of": int(number)}:
             return f"of entry {number}"
         case _, {"digest": str(digest)}:
-            return digest if len(digest) <= _DIGITS else f"{digest[:_DIGITS]}..."
+            name, colon, digits = digest.rpartition(":")  # sha256:ab...
+            return f"{name}{colon}{digits[:_DIGITS]}{'...' if len(digits) > _DIGITS else ''}"
     return next((_text(facts[name]) for name in ("recipient", "reason", "version") if name in facts), "")
 
 
