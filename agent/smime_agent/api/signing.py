@@ -12,16 +12,12 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from smime_agent import mime
 from smime_agent.api.content import open_content, taken_once
-from smime_agent.api.prompting import prompter_of
 from smime_agent.errors import NoKeyError, SmimeAgentError, ends_the_run, not_tried
 from smime_agent.files import write_file
-from smime_agent.keyring import TokenKeyring
 from smime_agent.keys import KeyQuery
 from smime_agent.pem import armor
 from smime_agent.smime import sign as road
 from smime_agent.source import Source
-from smime_agent.tokens.session import TokenSession
-from smime_agent.tokens.token import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +29,7 @@ if TYPE_CHECKING:
     from smime_agent.daemon.remote import RemoteToken
     from smime_agent.keys import Prompter, Signer
     from smime_agent.tokens.objects import TokenObjects
+    from smime_agent.tokens.session import TokenSession
     from smime_agent.tokens.signer import TokenSigner
     from smime_agent.tokens.token import TokenInfo
     from smime_agent.x509 import Certificate
@@ -124,6 +121,8 @@ class OpenToken:
 
     def __init__(self, session: TokenSession, extra_chain: Sequence[Certificate] = ()) -> None:
         """Take over a session that is logged in."""
+        from smime_agent.keyring import TokenKeyring
+
         self.session = session
         self._keyring = TokenKeyring(session, extra_chain)
 
@@ -187,6 +186,10 @@ def open_token(
         AmbiguousError: several tokens fit.
         PinError: locked, on its last try (unless ``use_last_pin_try``), wrong, or nobody to ask.
     """
+    from smime_agent.api.prompting import prompter_of
+    from smime_agent.tokens.session import TokenSession
+    from smime_agent.tokens.token import Search
+
     search = Search(token, module)
     return logged_in(
         TokenSession(search.one(), prompter_of(pin_from or search.uri.pin_source), use_last_pin_try=use_last_pin_try),

@@ -40,9 +40,10 @@ def agent() -> None:
 @app.command()
 def run(socket: SocketOption = None) -> None:
     """Be the agent, in the foreground: for systemd, and for looking at it."""
+    from smime_agent import __version__
     from smime_agent.daemon.agent import run as serve
 
-    serve(socket)
+    serve(socket, __version__)
 
 
 @app.command()

@@ -17,8 +17,8 @@ from smime_agent.errors import SmimeAgentError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from smime_agent.api.signing import SigningToken, Signed, SignOptions
-    from smime_agent.cli.options import Access
+    from smime_agent.api.signing import Signed, SigningToken, SignOptions
+    from smime_agent.cli.access import Access
 
 
 NO_JOB = Job(Path(), Path())  # what a worker's login is the outcome of

@@ -15,11 +15,11 @@ from smime_agent.api.decrypting import Decryptor, keys_of
 from smime_agent.api.verifying import Verifier, VerifyOptions
 from smime_agent.certificates.history import History, history_path
 from smime_agent.cli import ui
+from smime_agent.cli.access import RememberingPrompter
 from smime_agent.cli.bulk import Outcome
 from smime_agent.cli.card import decryption_card, headline
 from smime_agent.cli.findings import decryption_as_json, failure_as_json
 from smime_agent.cli.jobs import Job, make_folder, plan_jobs
-from smime_agent.cli.options import RememberingPrompter
 from smime_agent.cli.output import open_source, write_result
 from smime_agent.cli.trust import contacts_to_fill
 from smime_agent.cli.verification import memory_of, tell_host
@@ -34,7 +34,7 @@ from smime_agent.trust.evidence import RevocationMode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from smime_agent.cli.options import Access
+    from smime_agent.cli.access import Access
     from smime_agent.cli.remembering import Memory
     from smime_agent.keys import Prompter
     from smime_agent.smime.opening import DecryptionKeys

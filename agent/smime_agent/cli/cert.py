@@ -9,7 +9,8 @@ import typer
 
 from smime_agent.algorithms import Digest, Padding
 from smime_agent.cli import ui
-from smime_agent.cli.options import Access, JsonOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
+from smime_agent.cli.access import Access
+from smime_agent.cli.options import JsonOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
 from smime_agent.cli.output import check_output, write_result
 from smime_agent.cli.sightings import certificate_facts, saw
 from smime_agent.errors import AmbiguousError, FileError, NoKeyError, UsageError

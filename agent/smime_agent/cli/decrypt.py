@@ -7,17 +7,10 @@ from typing import Annotated
 
 import typer
 
+from smime_agent.cli.access import Access
 from smime_agent.cli.decryption import Task, decrypt_one
 from smime_agent.cli.messages import MessagesArgument, expanded
-from smime_agent.cli.options import (
-    Access,
-    AgentOption,
-    KeyOption,
-    LastTryOption,
-    ModuleOption,
-    PinSourceOption,
-    TokenOption,
-)
+from smime_agent.cli.options import AgentOption, KeyOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
 from smime_agent.cli.trust import (
     AtOption,
     CaFileOption,

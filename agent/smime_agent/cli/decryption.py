@@ -17,7 +17,7 @@ from smime_agent.errors import SmimeAgentError, UsageError
 if TYPE_CHECKING:
     from smime_agent.api.verifying import VerifyOptions
     from smime_agent.certificates.contacts import Contacts
-    from smime_agent.cli.options import Access
+    from smime_agent.cli.access import Access
     from smime_agent.cli.remembering import Memory
     from smime_agent.smime.decrypt import Decryption
 

@@ -20,7 +20,8 @@ from smime_agent import __version__
 from smime_agent.accepted import HashFunction
 from smime_agent.algorithms import KeyKind, Padding, SignatureScheme
 from smime_agent.cli import ui
-from smime_agent.cli.options import Access, JsonOption, ModuleOption, TokenOption
+from smime_agent.cli.access import Access
+from smime_agent.cli.options import JsonOption, ModuleOption, TokenOption
 from smime_agent.errors import SmimeAgentError
 from smime_agent.tokens import module as modules
 from smime_agent.tokens.token import Search

@@ -11,17 +11,10 @@ import typer
 from smime_agent.algorithms import ContentEncryption
 from smime_agent.api.encrypting import Addressing, EncryptOptions, read_certificates
 from smime_agent.api.signing import Format, SignOptions
+from smime_agent.cli.access import Access
 from smime_agent.cli.encryption import Task, encrypt_messages
 from smime_agent.cli.messages import message_path
-from smime_agent.cli.options import (
-    Access,
-    AgentOption,
-    KeyOption,
-    LastTryOption,
-    ModuleOption,
-    PinSourceOption,
-    TokenOption,
-)
+from smime_agent.cli.options import AgentOption, KeyOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
 from smime_agent.cli.trust import CaFileOption, CrlOption, OfflineOption, RevocationOption, all_ca_files
 from smime_agent.cms.recipient_name import RecipientName
 from smime_agent.config import data_directory

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from smime_agent.api.planning import Plan
     from smime_agent.api.signing import SigningToken
-    from smime_agent.cli.options import Access
+    from smime_agent.cli.access import Access
 
 #: What follows the name of a file whose result is no mail.
 _SUFFIXES: Final = {Format.SMIME: "", Format.DER: ".p7m", Format.PEM: ".pem"}

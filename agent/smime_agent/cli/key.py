@@ -8,7 +8,8 @@ import typer
 
 from smime_agent.algorithms import KeyType, KeyUsage
 from smime_agent.cli import sightings, ui
-from smime_agent.cli.options import Access, JsonOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
+from smime_agent.cli.access import Access
+from smime_agent.cli.options import JsonOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
 from smime_agent.errors import UsageError
 from smime_agent.tokens.objects import TokenKey, TokenObjects, read_objects
 from smime_agent.tokens.token import Search

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from smime_agent.cli import ui
-from smime_agent.cli.options import Access, ModuleOption, TokenOption
+from smime_agent.cli.access import Access
+from smime_agent.cli.options import ModuleOption, TokenOption
 from smime_agent.errors import AmbiguousError, NoKeyError, TokenError, UsageError
 
 if TYPE_CHECKING:

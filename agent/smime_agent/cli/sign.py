@@ -11,16 +11,9 @@ from smime_agent.algorithms import Digest, Padding
 from smime_agent.api import signing
 from smime_agent.api.signing import Format, SignOptions
 from smime_agent.cli import ui
+from smime_agent.cli.access import Access
 from smime_agent.cli.messages import message_path
-from smime_agent.cli.options import (
-    Access,
-    AgentOption,
-    KeyOption,
-    LastTryOption,
-    ModuleOption,
-    PinSourceOption,
-    TokenOption,
-)
+from smime_agent.cli.options import AgentOption, KeyOption, LastTryOption, ModuleOption, PinSourceOption, TokenOption
 from smime_agent.cli.output import check_output, open_source, refuse_same_file, write_result
 from smime_agent.errors import UsageError
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smime_agent.cli import ui
+from smime_agent.cli.access import Access
 from smime_agent.cli.guard import guard
-from smime_agent.cli.options import Access, JsonOption, LastTryOption, ModuleOption, TokenOption, new_secret, secret
+from smime_agent.cli.options import JsonOption, LastTryOption, ModuleOption, TokenOption, new_secret, secret
 from smime_agent.errors import AmbiguousError, PolicyError, SmimeAgentError, TokenAbsentError, TokenError
 from smime_agent.tokens.token import Search
 from smime_agent.tokens.uri import Pkcs11Uri

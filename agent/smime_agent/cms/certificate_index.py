@@ -11,7 +11,6 @@ from smime_agent import der
 from smime_agent.cms.ber import integer
 from smime_agent.cms.normal import value, values
 from smime_agent.verdict import UntrustworthyError
-from smime_agent.x509 import same_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +60,8 @@ class CertificateIndex:
         found = (one for one, names in same_number if names.issuer == issuer)
         if exact := tuple(dict.fromkeys(islice(found, MAX_CANDIDATES))):
             return exact
+        from smime_agent.x509 import same_name  # which takes longer to load than to sign
+
         # The same name may be written in other string types, and in other letter case (RFC 5280, 7.1).
         return tuple(one for one, names in same_number[:_MAX_COMPARED] if same_name(names.issuer, issuer))
 

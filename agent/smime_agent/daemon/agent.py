@@ -24,7 +24,7 @@ def audit_log() -> Path:
     return state_directory() / "audit"
 
 
-def run(path: Path | None = None) -> None:
+def run(path: Path | None, version: str) -> None:
     """Be the agent until it is stopped: on the sockets that systemd hands over, else on one of its own.
 
     Raises:
@@ -47,6 +47,6 @@ def run(path: Path | None = None) -> None:
         audit = resources.enter_context(AuditLog.open(audit_log(), now=lambda: datetime.now(UTC)))
 
         async def serve() -> None:
-            await Server(config, audit, hardening).run(sockets)
+            await Server(config, audit, hardening, version).run(sockets)
 
         asyncio.run(serve())

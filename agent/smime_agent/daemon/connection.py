@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
     async def _serve(self, number: int, method: str, fields: Fields) -> None:
         def tell(event: str, **facts: Any) -> None:  # noqa: ANN401 - any JSON
             self._send({"id": number, "event": event, **facts})
-            self._server.tells(event, facts)
+            self._server.tells(self, event, facts)
 
         requester = Requester(self, self._peer.program, self._screen or Screen(), tell)
         try:
@@ -129,6 +129,8 @@ class Connection(asyncio.Protocol):
             self._send({"id": number, "error": error_values(bug)})
         else:
             self._send({"id": number, "result": result})
+        finally:
+            self._server.is_done(self)
 
     def _done(self, number: int) -> None:
         self._tasks.pop(number, None)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from smime_agent.daemon.logind import SCREEN_LOCK, SUSPEND, SessionWatch
+from smime_agent.daemon.notification import notify
+from smime_agent.daemon.readers import ReaderEvents, holders_of_reader
+from smime_agent.tokens.readers import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
 
     from smime_agent.config import AgentConfig
+
+#: Seconds for which a notification of a touch is shown, unless the touch is over before.
+_SHOWN: Final = 30
 
 
 class Desk:
@@ -26,28 +31,34 @@ class Desk:
         """Call ``lock`` with the reason when the person leaves, ``readers_changed`` when a card comes or goes."""
         self._config, self._lock_agent, self._readers_changed = config, lock, readers_changed
         self._session = SessionWatch(self._left)
-        self._readers: Any = None
-        self._notices: set[asyncio.Task[None]] = set()
+        self._readers = ReaderEvents()
+        self._notices: dict[Hashable, asyncio.Task[None]] = {}
 
     def start(self) -> list[asyncio.Task[Any]]:
         """The tasks that watch."""
         return [asyncio.create_task(self._session.run()), asyncio.create_task(self._watch_readers())]
 
-    def tells(self, event: str, facts: Mapping[str, Any]) -> None:
+    def tells(self, client: Hashable, event: str, facts: Mapping[str, Any]) -> None:
         """A client was told something: for a touch, its terminal may be behind another window."""
-        if event == "touch":
-            task = asyncio.create_task(self._notify(f"{facts['token']} waits", "Touch it if it blinks."))
-            self._notices.add(task)
-            task.add_done_callback(self._notices.discard)
+        if event == "touch" and client not in self._notices:
+            self._notices[client] = asyncio.create_task(
+                self._notify(f"{facts['token']} waits", "Touch it if it blinks.")
+            )
+
+    def is_done(self, client: Hashable) -> None:
+        """What a client was told is over."""
+        if (task := self._notices.pop(client, None)) is not None:
+            task.cancel()
 
     def status(self) -> dict[str, Any]:
         """What can be heard."""
         return {
             "watching": {
-                "readers": self._readers is not None and self._readers.is_available,
+                "readers": self._readers.is_available,
                 "logind": self._session.logind.is_up,
                 "desktop": self._session.desktop.is_up,
-            }
+            },
+            "holders": [program.description for program in holders_of_reader()],
         }
 
     def _left(self, reason: str) -> None:
@@ -56,15 +67,16 @@ class Desk:
             self._lock_agent(reason)
 
     async def _watch_readers(self) -> None:
-        from smime_agent.daemon.readers import ReaderEvents
-
-        self._readers = ReaderEvents()
         async for event in self._readers.watch():
-            removed = event.reader if event.event == "removed" else None
-            await self._readers_changed(removed)
+            if event.event in {EventKind.INSERTED, EventKind.REMOVED, EventKind.READER_REMOVED}:
+                is_gone = event.event is not EventKind.INSERTED
+                await self._readers_changed(event.reader if is_gone else None)
 
     async def _notify(self, summary: str, body: str) -> None:
-        from smime_agent.daemon.notification import notify
-
-        with suppress(Exception):  # a desktop that is not there is no reason to do anything else
-            await notify(summary, body, timeout=15)
+        """Show it until this is cancelled."""
+        notification = await notify(summary, body, timeout=_SHOWN)
+        if notification is not None:
+            try:
+                await asyncio.sleep(_SHOWN)
+            finally:
+                await notification.close()

@@ -9,7 +9,6 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from smime_agent import __version__
 from smime_agent.daemon import requests
 from smime_agent.daemon.broker import Broker
 from smime_agent.daemon.connection import Connection
@@ -39,8 +38,9 @@ _SYNC: Final = 0.5
 class Server:
     """One agent. All of it runs in the thread of the event loop."""
 
-    def __init__(self, config: Config, audit: AuditLog, hardening: Hardening) -> None:
-        """Serve as the configuration says."""
+    def __init__(self, config: Config, audit: AuditLog, hardening: Hardening, version: str) -> None:
+        """Serve as the configuration says; ``version`` is that of the program."""
+        self._version = version
         self.pid = os.getpid()
         self._config, self._audit, self._hardening = config, audit, hardening
         self._broker = Broker(config, audit)
@@ -56,7 +56,7 @@ class Server:
             loop.add_signal_handler(number, self._stopped.set)
         loop.add_signal_handler(signal.SIGHUP, self.lock, "hang-up")
         servers = [await loop.create_unix_server(lambda: Connection(self), sock=one) for one in sockets]
-        self._audit.append("agent-started", version=__version__, pid=self.pid)
+        self._audit.append("agent-started", version=self._version, pid=self.pid)
         watching = [asyncio.create_task(self._sync()), *self._desk.start()]
         notify(f"READY=1\nSTATUS=ready, {len(self._broker.modules)} modules")
         try:
@@ -92,11 +92,16 @@ class Server:
 
     def farewell(self, client: Connection) -> None:
         """A client has gone."""
+        self._desk.is_done(client)
         self._clients.discard(client)
 
-    def tells(self, event: str, facts: Mapping[str, Any]) -> None:
+    def tells(self, client: Connection, event: str, facts: Mapping[str, Any]) -> None:
         """A client was told something: the desktop may want to know too."""
-        self._desk.tells(event, facts)
+        self._desk.tells(client, event, facts)
+
+    def is_done(self, client: Connection) -> None:
+        """A request of a client has been answered."""
+        self._desk.is_done(client)
 
     async def do(self, method: str, requester: Requester, fields: Fields) -> Mapping[str, Any]:
         """What a client asks for.
@@ -141,7 +146,7 @@ class Server:
     def _status(self) -> dict[str, Any]:
         now = asyncio.get_running_loop().time()
         return {
-            "version": __version__,
+            "version": self._version,
             "protocol": VERSION,
             "pid": self.pid,
             "since": self._since,

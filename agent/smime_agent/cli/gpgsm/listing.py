@@ -25,7 +25,7 @@ def list_keys(request: Request) -> None:
         NoKeyError: a key was named, and there is none of that name.
         TokenError: there is no token, or it fails.
     """
-    from smime_agent.cli.options import Access
+    from smime_agent.cli.access import Access
     from smime_agent.tokens.objects import read_objects
 
     wanted = [key_name(name) for name in request.files]

@@ -53,7 +53,7 @@ def sign(request: Request, status: StatusLines) -> None:
 def _signed(request: Request, status: StatusLines, at: datetime) -> Signed:
     """What was signed and written."""
     from smime_agent.api import signing
-    from smime_agent.cli.options import Access
+    from smime_agent.cli.access import Access
     from smime_agent.cli.output import check_output, open_source, write_result
 
     key = key_name(request.key) if request.key else None
