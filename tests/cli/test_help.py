@@ -114,7 +114,7 @@ def test_bash_accepts_its_completion_script(command: Command) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("smime-agent s", {"sign"}),
+        ("smime-agent si", {"sign"}),
         ("smime-agent ", set(LISTED)),
         ("smime-agent verify --revocation ", {"off", "prefer", "require"}),
         ("smime-agent token ", {"list", "info", "init", "pin"}),

@@ -68,7 +68,7 @@ class RunningAgent:
     @property
     def audit_log(self) -> Path:
         """The folder of its audit log."""
-        return self.folder / "state" / "smime-agent" / "audit"
+        return self.folder / "state" / "smime-agent"
 
     @property
     def environment(self) -> dict[str, str]:

@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def audit_log() -> Path:
-    """The folder of the audit log."""
-    return state_directory() / "audit"
-
-
 def run(path: Path | None, version: str) -> None:
     """Be the agent until it is stopped: on the sockets that systemd hands over, else on one of its own.
 
@@ -44,7 +39,7 @@ def run(path: Path | None, version: str) -> None:
             resources.callback(os.close, lock)
             resources.callback(where.unlink, missing_ok=True)
             sockets = [listener]
-        audit = resources.enter_context(AuditLog.open(audit_log(), now=lambda: datetime.now(UTC)))
+        audit = resources.enter_context(AuditLog.open(state_directory(), now=lambda: datetime.now(UTC)))
 
         async def serve() -> None:
             await Server(config, audit, hardening, version).run(sockets)
