@@ -22,6 +22,9 @@ from tests.support.pinentry import FakePinentry
 
 WINDOWS = Screen(None, {"DISPLAY": ":7", "XAUTHORITY": "/home/alice/.Xauthority", "LANG": "de_DE.UTF-8"})
 TITLE, TEXT = "smime-agent", "alice's card"
+# What is freed is overwritten in its first octets by the allocator: the search is for the last ones.
+MEMORABLE_PIN = "first-octets-of-what-is-freed-are-overwritten-K3vxQp81zzUw"
+MEMORABLE = b"K3vxQp81zzUw"
 ASKING = """
 import os, sys
 from smime_agent.daemon.dialogue import Screen, dialogue_on
@@ -253,24 +256,46 @@ def test_one_that_ends_when_the_asker_is_killed(fake: FakePinentry) -> None:
 
 
 def test_a_pin_that_was_wiped_is_nowhere_in_memory(fake: FakePinentry) -> None:
-    fake.answer(pins=["K3vx-Qp81-zzUw"])
+    fake.answer(pins=[MEMORABLE_PIN])
     code = "pin = dialogue.pin('smime-agent', 'text')\n" + READ_THEN_WIPE
     with started(fake.program, code) as asker:
-        assert_only_there_until_it_is_wiped(asker, b"K3vx-Qp81-zzUw")
+        assert_only_there_until_it_is_wiped(asker)
+
+
+def test_a_pin_that_did_not_come_whole_is_nowhere_in_memory(fake: FakePinentry) -> None:
+    fake.answer(pins=[f"half {MEMORABLE_PIN}"])
+    code = "try: dialogue.pin('', '')\nexcept Exception as error: print(error, flush=True); input()"
+    with started(fake.program, code) as asker:
+        assert asker.stdout
+        assert asker.stdout.readline() == b"pinentry ended without an answer\n"
+        assert occurrences(asker.pid, MEMORABLE) == 0
+        asker.kill()
+
+
+def test_one_that_had_to_be_ended_leaves_the_terminal_in_order(fake: FakePinentry) -> None:
+    fake.answer(pins=["hang"])
+    with Person() as person:
+        before = person.attributes()
+        answer = person.asked(lambda: asking(fake, person.screen(), seconds=1).pin(TITLE, TEXT))
+        until(lambda: fake.asked() == 1, "it is not asked")
+        subprocess.run(["stty", "raw", "-echo"], stdin=person.theirs, check=True)
+        with pytest.raises(PinUnavailableError, match="in time"):
+            answer.result()
+        assert person.attributes() == before
 
 
 READ_THEN_WIPE = "print('read', flush=True); input(); pin.wipe(); print('wiped', flush=True); input()"
 
 
-def assert_only_there_until_it_is_wiped(asker: subprocess.Popen[bytes], pin: bytes) -> None:
+def assert_only_there_until_it_is_wiped(asker: subprocess.Popen[bytes]) -> None:
     assert asker.stdin
     assert asker.stdout
     assert asker.stdout.readline() == b"read\n"
-    assert occurrences(asker.pid, pin) == 1  # the Pin itself: the search finds what is there
+    assert occurrences(asker.pid, MEMORABLE) == 1  # the Pin itself: the search finds what is there
     asker.stdin.write(b"\n")
     asker.stdin.flush()
     assert asker.stdout.readline() == b"wiped\n"
-    assert occurrences(asker.pid, pin) == 0
+    assert occurrences(asker.pid, MEMORABLE) == 0
     asker.kill()
 
 
@@ -398,5 +423,5 @@ def test_a_pin_from_a_real_one_is_nowhere_in_memory_once_it_was_wiped(name: str)
         code = "pin = dialogue.pin('smime-agent', 'text')\n" + READ_THEN_WIPE
         with started(program, code, person.tty) as asker:
             person.expect("PIN:")
-            person.type("K3vxQp81zzUw\r")
-            assert_only_there_until_it_is_wiped(asker, b"K3vxQp81zzUw")
+            person.type(f"{MEMORABLE_PIN}\r")
+            assert_only_there_until_it_is_wiped(asker)

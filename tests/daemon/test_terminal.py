@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smime_agent.daemon import terminal
 from smime_agent.daemon.dialogue import CannotAskError, Screen
 from smime_agent.daemon.terminal import TerminalDialogue
+from smime_agent.daemon.terminal_device import TerminalDevice
 from smime_agent.errors import PinUnavailableError
+from smime_agent.keys import Pin
 from tests.support.memory import occurrences
 from tests.support.person import Person
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TITLE, TEXT, YES = "smime-agent", "alice's card", "Use the key"
+MEMORABLE_PIN = "first-octets-of-what-is-freed-are-overwritten-K3vxQp81zzUw"
+MEMORABLE = b"K3vxQp81zzUw"
 XOFF = "\x13"
 ASKING = """
 import sys
@@ -103,7 +108,7 @@ def test_the_terminal_may_be_in_any_mode_and_is_left_in_it() -> None:
         before = person.attributes()
         answer = person.asked(lambda: asking(person).pin(TITLE, TEXT))
         person.expect("PIN:")
-        person.type("1234\r")
+        person.type("12x\x7f34\r")  # lines can be edited
         assert answer.result().reveal() == b"1234"
         assert person.attributes() == before
 
@@ -152,9 +157,10 @@ def test_half_a_pin_that_came_too_late_goes_to_nobody_else() -> None:
         assert os.read(person.theirs, 100) == b"\n"
 
 
-def test_a_terminal_that_takes_no_output_holds_nobody_up() -> None:
+@pytest.mark.parametrize("keys", [XOFF, ""])
+def test_a_terminal_that_takes_no_output_holds_nobody_up(keys: str) -> None:
     with Person() as person:
-        person.type(XOFF)
+        person.type(keys)
         with pytest.raises(PinUnavailableError, match="in time"):
             asking(person, seconds=0.3).pin(TITLE, "x" * 100000)
 
@@ -306,13 +312,35 @@ def test_a_pin_that_was_wiped_is_nowhere_in_memory() -> None:
     code = f"pin = dialogue.pin('', '')\n{wipe}"
     with Person() as person, started(person, code) as asker:
         person.expect("PIN:")
-        person.type("K3vxQp81zzUw\r")
+        person.type(f"{MEMORABLE_PIN}\r")
         assert asker.stdin
         assert asker.stdout
         assert asker.stdout.readline() == b"read\n"
-        assert occurrences(asker.pid, b"K3vxQp81zzUw") == 1
+        assert occurrences(asker.pid, MEMORABLE) == 1
         asker.stdin.write(b"\n")
         asker.stdin.flush()
         assert asker.stdout.readline() == b"wiped\n"
-        assert occurrences(asker.pid, b"K3vxQp81zzUw") == 0
+        assert occurrences(asker.pid, MEMORABLE) == 0
         asker.kill()
+
+
+def test_each_buffer_that_held_a_pin_is_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffers: list[bytearray] = []
+    read_line = TerminalDevice.read_line
+
+    def reading(device: TerminalDevice, buffer: bytearray, deadline: float) -> int:
+        buffers.append(buffer)
+        return read_line(device, buffer, deadline)
+
+    def holding(octets: bytearray) -> Pin:
+        buffers.append(octets)
+        return Pin(octets)
+
+    monkeypatch.setattr(TerminalDevice, "read_line", reading)
+    monkeypatch.setattr(terminal, "Pin", holding)
+    with Person() as person:
+        answer = person.asked(lambda: asking(person).pin(TITLE, TEXT))
+        person.expect("PIN:")
+        person.type("1234\r")
+        assert answer.result().reveal() == b"1234"
+    assert [any(buffer) for buffer in buffers] == [False, False]

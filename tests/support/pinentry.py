@@ -28,8 +28,8 @@ class FakePinentry:
 
     ``pins`` are answers to GETPIN and ``confirms`` to CONFIRM (``yes`` or ``no``), in order, shared by all runs. Any of
     them may be ``cancel``, ``timeout``, ``hang`` (no answer, ends when told to), ``locked-up`` (no answer, and deaf to
-    all signals that it can be), ``die``, ``closed``, ``garbage``, ``endless`` (a line without an end), or
-    ``wait SECONDS ANSWER``.
+    all signals that it can be), ``die``, ``closed``, ``garbage``, ``endless`` (a line without an end),
+    ``half ANSWER`` (it ends in the middle of it), or ``wait SECONDS ANSWER``.
     ``afterwards`` is the answer to all that come later.
     """
 
@@ -149,6 +149,9 @@ def respond(folder: str, command: str) -> None:
         say(f"ERR {CANCELED} Operation cancelled <Pinentry>")
     elif answer == "timeout":
         say(f"ERR {TIMEOUT} Timeout <Pinentry>")
+    elif answer.startswith("half "):
+        os.write(1, f"D {answer[5:]}".encode())
+        sys.exit(0)
     elif answer in MISBEHAVIOUR:
         misbehave(answer)
     elif command == "GETPIN":
