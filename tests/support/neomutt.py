@@ -63,6 +63,21 @@ class Desk:
         """Her neomuttrc."""
         return self.folder / ".config/neomutt/neomuttrc"
 
+    @property
+    def certificates(self) -> Path:
+        """Where neomutt looks certificates up."""
+        return self.folder / ".local/share/smime-agent/neomutt/certificates"
+
+    def certificate(self, address: str = "alice@example.org") -> Path:
+        """The certificate that neomutt would encrypt to."""
+        lines = (self.certificates / ".index").read_text().splitlines()
+        return self.certificates / next(line.split()[1] for line in lines if line.split()[0] == address)
+
+    def ask_for_pin(self) -> None:
+        """Have the PIN asked for from now on."""
+        config = self.folder / ".config/smime-agent/config.toml"
+        config.write_text(config.read_text().replace("env:PIN", "prompt"))
+
     def agent(self, *arguments: str | Path, stdin: bytes = b"") -> Result:
         """Run ``smime-agent`` there."""
         return run(*arguments, stdin=stdin, env=self.env, cwd=self.folder)
@@ -74,10 +89,11 @@ class Desk:
         with (self.folder / "inbox").open("ab") as inbox:
             inbox.write(b"From somebody@example.org Tue Jan  6 10:00:00 2026\n" + quoted.rstrip(b"\n") + b"\n\n")
 
-    def neomutt(self, *arguments: str) -> Screen:
-        """Start neomutt."""
-        return Screen(["neomutt", "-n", *arguments], self.env, self.folder)
+    def neomutt(self, *settings: str) -> Screen:
+        """Start neomutt, with these settings after those of its files."""
+        return Screen(["neomutt", "-n", *(word for one in settings for word in ("-e", one))], self.env, self.folder)
 
-    def sent(self) -> bytes:
-        """The last mail that was sent."""
-        return (self.folder / "outbox").read_bytes()
+    @property
+    def outbox(self) -> Path:
+        """The last mail that was sent, if there is one."""
+        return self.folder / "outbox"

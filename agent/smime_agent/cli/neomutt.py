@@ -20,11 +20,11 @@ import typer
 from smime_agent.algorithms import Digest
 from smime_agent.cli import ui
 from smime_agent.cli.neomutt_keys import Folders, chosen, hook_of, identities, own_keys, refresh, settings_of
-from smime_agent.cli.neomutt_mail import canonical, card_of_signature, whole_mail
+from smime_agent.cli.neomutt_mail import canonical, card_of_signature, tell_at_terminal, whole_mail
 from smime_agent.cli.output import write_result
 from smime_agent.cli.trust import OfflineOption, verify_options, warn_of_no_anchors
 from smime_agent.config import data_directory
-from smime_agent.errors import TokenAbsentError
+from smime_agent.errors import SmimeAgentError, TokenAbsentError
 from smime_agent.source import Source
 from smime_agent.trust.evidence import RevocationMode
 from smime_agent.verdict import Verdict
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from smime_agent.api.verifying import Verifier
     from smime_agent.certificates.history import History
+    from smime_agent.cli.access import Access
     from smime_agent.smime.verification import Verification
 
 app = typer.Typer(
@@ -57,7 +58,7 @@ def sign(
 ) -> None:
     """Sign a MIME entity: a detached signature in DER."""
     from smime_agent.api import signing
-    from smime_agent.cli.options import Access
+    from smime_agent.cli.access import Access
 
     options = signing.SignOptions(signing.Format.DER, digest=digest)
     with canonical(message) as source:
@@ -99,11 +100,20 @@ def verify(
 @app.command()
 def decrypt(message: FileArgument) -> None:
     """Decrypt a CMS object: the MIME entity that is inside. Its signature, if there is one, is left to 'verify'."""
-    from smime_agent.api.decrypting import Decryptor
-    from smime_agent.cli.card import encryption_card
-    from smime_agent.cli.options import Access
+    from smime_agent.cli.access import Access
 
     access = Access.of(None, None)
+    try:
+        _decrypt(message, access)
+    except SmimeAgentError as error:
+        tell_at_terminal(error)
+        raise
+
+
+def _decrypt(message: Path, access: Access) -> None:
+    from smime_agent.api.decrypting import Decryptor
+    from smime_agent.cli.card import encryption_card
+
     verifier = _verifier(offline=True)  # what it says of signatures is not shown
     with (
         Source.from_path(message) as source,
@@ -170,17 +180,15 @@ def addresses(certificate: FileArgument) -> None:
 
 @app.command()
 def remember(message: FileArgument, offline: OfflineOption = False) -> None:
-    """Keep the certificate of who signed a mail to encrypt to, if the mail is trusted, and print it."""
+    """Keep the certificate of who signed a mail to encrypt to, if the mail is trusted."""
     from smime_agent.certificates.contacts import Contacts, contacts_folder
     from smime_agent.cli.remembering import Memory
 
     verifier = _verifier(offline=offline)
     with whole_mail(message) as source, verifier.opened(source) as found:
         kept = Memory(Contacts(contacts_folder(data_directory())), verifier.check).keep(found, alone=True)
-        ui.note(*kept.lines)
-        refresh()
-        if found.verdict is Verdict.TRUSTED:
-            write_result(_certificates(found), None)
+    ui.out(*(kept.lines or ("the certificate was known already",)))
+    refresh()
     raise typer.Exit(found.verdict.exit_code)
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
+import signal
+import termios
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from smime_agent.cli import ui
 from smime_agent.cli.card import card
 from smime_agent.source import Source
 from smime_agent.verdict import Code, Verdict
@@ -14,10 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from smime_agent.errors import SmimeAgentError
     from smime_agent.smime.verification import Verification
 
 #: What neomutt looks for, in any letter case, alone in the first line.
 _SUCCESS = "Verification successful"
+#: How long an error stands on the screen, at most.
+_PATIENCE_SECONDS = 60.0
 _HEAD = 65_536
 #: A header that has a MIME-Version.
 _VERSION = re.compile(rb"(?:[^\r\n][^\n]*\n)*?mime-version[ \t]*:", re.IGNORECASE)
@@ -70,3 +79,18 @@ def _with_crlf(blocks: Iterable[bytes]) -> Iterator[bytes]:
         converted = _LINE_FEED.sub(b"\r\n", block)
         yield converted[1:] if ends_in_cr and converted.startswith(b"\r\n") and block.startswith(b"\n") else converted
         ends_in_cr = block.endswith(b"\r")
+
+
+def tell_at_terminal(error: SmimeAgentError) -> None:
+    """Tell why a mail was not decrypted, and wait until that was read: neomutt shows nothing of it."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        return
+    lines = [f"smime-agent: error: {error}", *error.details, *([f"hint: {error.hint}"] if error.hint else [])]
+    text = "".join(f"\r\n{ui.printable(line)}\033[K" for line in (*lines, "Press Enter to continue"))
+    with os.fdopen(terminal, "wb", buffering=0), suppress(OSError), ui.in_lines(terminal):
+        os.write(terminal, text.encode(errors="backslashreplace"))
+        select.select([terminal], [], [], _PATIENCE_SECONDS)
+        termios.tcflush(terminal, termios.TCIFLUSH)
+        os.killpg(os.tcgetpgrp(terminal), signal.SIGWINCH)  # neomutt draws its screen anew

@@ -110,9 +110,10 @@ def settings_file(program: str, key: str | None, *, offline: bool) -> str:
         "verify_opaque": f"{call} verify{net} -- %s",
         "get_signer_cert": f"{call} signer{net} -- %f > %c",
         "get_cert_email": f"{call} addresses -- %f",
-        "pk7out": f"{call} remember{net} -- %f",
+        # Three steps to keep a certificate: the first two hand the mail on, since all of it says whose it is.
+        "pk7out": "cat -- %f",
         "get_cert": "cat -- %f",
-        "import_cert": "true",
+        "import_cert": f"{call} remember{net} -- %f",
     }
     lines = [
         _MARK,

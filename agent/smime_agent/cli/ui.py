@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from smime_agent.errors import FileError, PinUnavailableError
 from smime_agent.keys import Pin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from smime_agent.keys import PinRequest
 
@@ -165,9 +165,8 @@ def ask_secret(prompt: str) -> Pin:
     except OSError:
         msg = "there is no terminal to ask for the PIN on"
         raise PinUnavailableError(msg, hint="use --pin-source env:NAME, file:PATH or fd:N") from None
-    os.close(terminal)
     try:
-        with warnings.catch_warnings():
+        with in_lines(terminal), warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)  # it would show what is typed
             answer = getpass.getpass(printable(prompt))
     except KeyboardInterrupt:
@@ -179,7 +178,30 @@ def ask_secret(prompt: str) -> Pin:
     except (EOFError, OSError, getpass.GetPassWarning):
         msg = "no PIN was entered"
         raise PinUnavailableError(msg) from None
+    finally:
+        os.close(terminal)
     if not answer:
         msg = "no PIN was entered"
         raise PinUnavailableError(msg)
     return Pin(answer.encode())
+
+
+@contextmanager
+def in_lines(terminal: int) -> Iterator[None]:
+    """The terminal takes lines that end with Enter: a mail program that draws on it has switched that off."""
+    import termios
+
+    try:
+        before = termios.tcgetattr(terminal)
+        changed = [*before]
+        changed[0] |= termios.ICRNL
+        changed[3] |= termios.ICANON | termios.ISIG
+        termios.tcsetattr(terminal, termios.TCSADRAIN, changed)
+    except termios.error:  # it was hung up, which whoever reads from it will notice
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(termios.error):
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
