@@ -52,7 +52,7 @@ def certificates(softoken: Softoken) -> dict[str, x509.Certificate]:
 
 @pytest.fixture(scope="module")
 def decryptor(softoken: Softoken) -> Iterator[Decryptor]:
-    keys = DecryptionKeyring(Search(module=str(softoken.module)), KnownPin(PIN), today=TODAY)
+    keys = DecryptionKeyring(Search(module=str(softoken.module)), TokenDoor.asking(KnownPin(PIN)), today=TODAY)
     yield Decryptor(keys, Verifier(VerifyOptions(system_roots=False, revocation=RevocationMode.OFF)))
     keys.close()
 

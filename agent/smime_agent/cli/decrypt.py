@@ -82,13 +82,7 @@ def decrypt(
     """
     access = Access.of(token, module, pin_source, use_last_pin_try=use_last_pin_try, key=key, agent=agent)
     options = verify_options(ca_files, crls, revocation, at, offline=offline, legacy=legacy)
-    paths = list(expanded(messages or []))
-    if messages and not paths:
-        msg = "there is no message in that folder"
-        raise UsageError(msg)
-    if output is not None and output_dir is not None:
-        msg = "-o and --output-dir exclude each other"
-        raise UsageError(msg)
+    paths = _paths(messages or [], output, output_dir)
     key, sender = key or access.config.key, address(expected_sender)
     contacts = contacts_to_fill(in_retrospect=at is not None) if remember else None
     if output_dir is None and len(paths) <= 1:
@@ -103,3 +97,17 @@ def decrypt(
 
     manner = Manner(key, sender, legacy=legacy, json=json, remember=remember)
     raise typer.Exit(decrypt_many(access, options, paths, output_dir, manner, workers))
+
+
+def _paths(messages: list[Path], output: Path | None, output_dir: Path | None) -> list[Path]:
+    """The messages, those in a folder one by one.
+
+    Raises:
+        UsageError: there is none in it, or two places are named for the results.
+    """
+    paths = list(expanded(messages))
+    if messages and not paths:
+        raise UsageError("there is no message in that folder")
+    if output is not None and output_dir is not None:
+        raise UsageError("-o and --output-dir exclude each other")
+    return paths
