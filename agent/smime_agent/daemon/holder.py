@@ -129,15 +129,27 @@ class Holder:
 
     async def _ask(self, lane: Lane, requester: Requester, task: str, **values: Any) -> Fields:  # noqa: ANN401 - any JSON
         """What the worker answers. Where it has failed, or the token is gone, the login is too."""
+        self._notice_death(lane)
         worker = await self.lanes.worker(lane)
         try:
             return await worker.call(task, seconds=self._config.timeout, on_event=requester.hears, **values)
         except SmimeAgentError as error:
             if isinstance(error, _GONE):
                 self.drop("removed", error)
-            elif worker.is_ended and lane.worker is worker and self.lanes.failed(lane):
+            elif worker.is_ended and lane.worker in {worker, None} and self.lanes.failed(lane):
                 self.drop("its module failed", error)
             raise
+
+    def _notice_death(self, lane: Lane) -> None:
+        """A worker that has died while nobody asked it anything took its login along.
+
+        Raises:
+            ElsewhereError: other workers of the token are logged in still.
+        """
+        if lane.worker is not None and lane.worker.is_ended:
+            if not self.lanes.failed(lane):
+                raise ElsewhereError
+            self.drop("its module failed")
 
     # --- consent and login -------------------------------------------------------------------------------------------
 
@@ -155,10 +167,12 @@ class Holder:
         self._allowed.add(known)
 
     async def _log_in(self, lane: Lane, requester: Requester) -> None:
+        self._notice_death(lane)
         if self.login is None or self._now() >= self.login.ends_at:
             await self._new_login(lane, requester, None, self._config.policy, f"wants to use {self.place.name}")
 
     async def _logged_in(self, lane: Lane, requester: Requester, key: KeyPlace, policy: KeyPolicy, wants: str) -> Login:
+        self._notice_death(lane)
         if self.login is not None:
             self.login.adopt(key, policy)
             if self.login.permits(key, policy, self._now()):

@@ -1,0 +1,57 @@
+"""What ends a login, and what comes after: the PIN is asked for again, and nothing has to be started anew."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.daemon.uses import User, begin, until, workers
+from tests.support.agent import RunningAgent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.softhsm import SoftToken
+
+
+def test_a_worker_that_is_killed_while_nobody_uses_it_takes_the_login_with_it(alice: SoftToken, tmp_path: Path) -> None:
+    with RunningAgent(tmp_path) as agent, agent.client() as client:
+        user = User(client, alice.label)
+        user.sign()
+        os.kill(workers(agent)[0], signal.SIGKILL)
+        until(lambda: not workers(agent))
+        user.sign()
+        assert agent.pinentry.asked() == 2
+        assert [entry.event for entry in agent.log("login", "logout")][:3] == ["login", "logout", "login"]
+
+
+@pytest.mark.parametrize("lane", [0, 1])
+def test_a_token_with_two_workers_goes_on_with_the_other(lane: int, alice: SoftToken, tmp_path: Path) -> None:
+    with RunningAgent(tmp_path, config="workers = 2\n") as agent, agent.client() as one, agent.client() as two:
+        users = [User(one, alice.label), User(two, alice.label)]
+        users[0].sign()
+        os.kill(workers(agent)[lane], signal.SIGKILL)
+        until(lambda: len(workers(agent)) == 1)
+        for _ in range(20):
+            for user in users:
+                user.sign()
+        assert agent.pinentry.asked() == 1
+
+
+def test_a_program_that_goes_away_while_the_person_is_asked_ends_the_login_too(
+    alice: SoftToken, tmp_path: Path
+) -> None:
+    config = '[agent.policy]\nconfirm = "every"\n'
+    with RunningAgent(tmp_path, config=config, confirms=["yes", "hang", "yes"]) as agent, agent.client() as client:
+        User(client, alice.label).sign()
+        leaving = agent.client()
+        user = User(leaving, alice.label)
+        begin(user)
+        until(lambda: agent.pinentry.asked("CONFIRM") == 2)
+        leaving.close()
+        User(client, alice.label).sign()
+        assert agent.pinentry.asked() == 2
+        assert [entry.event for entry in agent.log("login", "logout")] == ["login", "logout", "login"]
