@@ -109,6 +109,18 @@ class Access:
         saw(token.info, token.objects)
         return token
 
+    @property
+    def uses_agent(self) -> bool:
+        """The agent is to be used, and runs.
+
+        Raises:
+            AgentError: it was asked for, and does not run.
+        """
+        client = self._agent()
+        if client is not None:
+            client.close()
+        return client is not None
+
     def _agent(self) -> AgentClient | None:
         """A connection to the agent, where it is to be used.
 

@@ -119,7 +119,7 @@ def stop(socket: SocketOption = None) -> None:
         return
     with client:
         client.ask("stop")
-        client.wait_for_end()
+        client.wait_for_end()  # which comes when its process ends
     ui.note("the agent has stopped")
 
 

@@ -69,7 +69,9 @@ def decrypt_many(
     jobs = [Job(path, _NOWHERE) for path in messages] if folder is None else plan_jobs(messages, folder, "decrypt")
     if folder is not None:
         make_folder(folder)
-    if workers is None:
+    if workers is None and access.uses_agent:
+        workers = 1  # the agent has its own
+    elif workers is None:
         workers = access.config.workers if access.search.token is not None else 1
     verifier = Verifier(options, on_fetch=tell_host)  # what cannot be read is one error
     with ui.Progress(len(jobs), "decrypting") as progress:

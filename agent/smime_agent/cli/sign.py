@@ -82,7 +82,7 @@ def _sign_many(
     if output is not None:
         msg = "-o and --output-dir exclude each other"
         raise UsageError(msg)
-    return sign_many(access, options, messages, output_dir, workers or access.config.workers)
+    return sign_many(access, options, messages, output_dir, workers)
 
 
 def _sign_one(access: Access, options: SignOptions, message: Path | None, output: Path | None) -> None:

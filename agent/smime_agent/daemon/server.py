@@ -68,8 +68,6 @@ class Server:
             self.lock("stopped")
             for task in watching:
                 task.cancel()
-            for client in tuple(self._clients):
-                client.close()
             with suppress(SmimeAgentError):
                 self._audit.append("agent-stopped")
             self._audit.close()

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     Events = Callable[[str, Fields], None]
 
-#: Seconds that a person has for a dialogue, and some more: the worker gives up first.
-DIALOGUE_SECONDS: Final = 150.0
+#: Seconds for a dialogue: by pinentry, then on the terminal, and some more. The worker gives up first.
+DIALOGUE_SECONDS: Final = 270.0
 #: Seconds between the request to end and the end.
 _GRACE: Final = 0.5
 _READ: Final = 1 << 16
