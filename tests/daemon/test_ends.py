@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smime_agent.errors import LoginEndedError, TokenRemovedError
 from tests.daemon.uses import User, begin, until, workers
 from tests.support.agent import RunningAgent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.faulty import Faulty
     from tests.support.softhsm import SoftToken
+
+
+def running(faulty: Faulty, folder: Path, config: str = "") -> RunningAgent:
+    """An agent with the module that fails on request."""
+    return RunningAgent(folder / "agent", module=str(faulty.module), variables=faulty.script.environment, config=config)
 
 
 def test_a_worker_that_is_killed_while_nobody_uses_it_takes_the_login_with_it(alice: SoftToken, tmp_path: Path) -> None:
@@ -55,3 +62,52 @@ def test_a_program_that_goes_away_while_the_person_is_asked_ends_the_login_too(
         User(client, alice.label).sign()
         assert agent.pinentry.asked() == 2
         assert [entry.event for entry in agent.log("login", "logout")] == ["login", "logout", "login"]
+
+
+@pytest.mark.slow
+def test_a_login_ends_when_its_time_is_over_however_long_the_token_is_held(alice: SoftToken, tmp_path: Path) -> None:
+    with RunningAgent(tmp_path, config="[agent.policy]\nidle = 1\n") as agent, agent.client() as client:
+        User(client, alice.label).sign()
+        until(lambda: not workers(agent), 3)
+        assert agent.log("logout")[0].facts["reason"] == "expired"
+
+
+@pytest.mark.slow
+def test_a_worker_that_logs_in_after_the_login_has_ended_is_not_used(
+    alice: SoftToken, faulty: Faulty, tmp_path: Path
+) -> None:
+    faulty.script.write(slow="C_Login:900")
+    config = "workers = 2\n[agent.policy]\nidle = 1\n"
+    with running(faulty, tmp_path, config=config) as agent, agent.client() as client:
+        user = User(client, alice.label)
+        with pytest.raises(LoginEndedError):
+            user.sign()
+        assert not workers(agent)
+        faulty.script.write()
+        user.sign()
+        assert agent.pinentry.asked() == 2
+
+
+@pytest.mark.slow
+def test_a_token_that_is_pulled_out_is_logged_out_within_seconds(
+    alice: SoftToken, faulty: Faulty, tmp_path: Path
+) -> None:
+    with running(faulty, tmp_path) as agent, agent.client() as client:
+        User(client, alice.label).sign()
+        faulty.script.write(removed=True)
+        until(lambda: not workers(agent), 5)
+        assert agent.log("logout")[0].facts["reason"] == "removed"
+
+
+def test_a_token_that_is_put_in_again_works_at_once_and_wants_its_pin(
+    alice: SoftToken, faulty: Faulty, tmp_path: Path
+) -> None:
+    with running(faulty, tmp_path) as agent, agent.client() as client:
+        user = User(client, alice.label)
+        user.sign()
+        faulty.script.write(remove_at="C_Sign:1")
+        with pytest.raises(TokenRemovedError):
+            user.sign()
+        faulty.script.write()
+        user.sign()
+        assert agent.pinentry.asked() == 2

@@ -55,6 +55,7 @@ class Holder:
         is_shared = all(policy.scope is Scope.TTL for policy in (config.policy, *config.keys))
         self.lanes = Lanes(place, workers if is_shared else 1, config.timeout, start)
         self._allowed: set[tuple[KeyPlace, str]] = set()
+        self._has_login = asyncio.Event()
         self._watching = asyncio.create_task(self._watch())
 
     # --- for one client ----------------------------------------------------------------------------------------------
@@ -195,12 +196,15 @@ class Holder:
             raise
         pin = answer.text("pin")
         self.login = login = Login(key, policy, self._now(), pin)
+        self._has_login.set()
         try:
             self._audit.append("login", **facts, outcome="done", pin=pin)
         except SmimeAgentError:
             self.drop("it could not be written down")
             raise
         await self.lanes.widen()
+        if self.login is not login:  # it took so long that its time is over
+            raise LoginEndedError(f"the login to {self.place.name} has ended already")
         return login
 
     # --- the end of a login ------------------------------------------------------------------------------------------
@@ -231,7 +235,9 @@ class Holder:
     async def _watch(self) -> None:
         """Drop what has expired, is no longer there, or is not used any more."""
         while True:
-            await asyncio.sleep(self._pause())
+            with suppress(TimeoutError):  # a login that has just begun may end before anything else is to be done
+                await asyncio.wait_for(self._has_login.wait(), self._pause())
+            self._has_login.clear()
             if self.login is not None and self._now() >= self.login.ends_at:
                 self.drop("expired")
             elif self.login is not None:

@@ -85,6 +85,8 @@ class Lanes:
         self.lanes = [Lane() for _ in range(number)]
         self.first.open.set()
         self._pipes: list[int] = []  # where the first worker hands on the PIN, for the others to read
+        self._ends = 0  # how often all workers were ended
+        self._closed: SmimeAgentError | None = None
         self.last_used = asyncio.get_running_loop().time()
         self._tasks = [asyncio.create_task(self._serve(lane)) for lane in self.lanes]
 
@@ -108,8 +110,10 @@ class Lanes:
 
         Raises:
             TokenError: too many wait already.
-            SmimeAgentError: whatever ``run`` raises.
+            SmimeAgentError: whatever ``run`` raises, or why nobody is served any more.
         """
+        if self._closed is not None:
+            raise self._closed
         if len(self._turns) >= MOST_WAITING:
             raise TokenError(f"{self.place.name} is busy: {MOST_WAITING} operations wait for it")
         job = Job(requester, run)
@@ -157,6 +161,7 @@ class Lanes:
         """
         if lane.worker is None or lane.worker.is_ended:
             if lane is not self.first:
+                lane.open.clear()  # else it would take the same job again, for ever
                 raise ElsewhereError
             relays = [os.pipe() for _ in self.lanes[1:]]
             self._close_pipes()
@@ -172,12 +177,15 @@ class Lanes:
         """Start the other lanes, once the first is logged in."""
         pipes, self._pipes = self._pipes, []
         waiting = [lane for lane in self.lanes[1:] if not lane.is_alive]
-        await asyncio.gather(*(self._enlist(lane, pipe) for lane, pipe in zip(waiting, pipes, strict=False)))
-        for pipe in pipes:
-            os.close(pipe)
+        try:
+            await asyncio.gather(*(self._enlist(lane, pipe) for lane, pipe in zip(waiting, pipes, strict=False)))
+        finally:
+            for pipe in pipes:
+                os.close(pipe)
 
     async def _enlist(self, lane: Lane, pipe: int) -> None:
         """A lane that cannot work is none: the others do its work."""
+        ends = self._ends
         with suppress(SmimeAgentError):
             worker = await self._bound((), pipe)
             try:
@@ -185,6 +193,9 @@ class Lanes:
             except BaseException:
                 worker.end()
                 raise
+            if ends != self._ends:  # the login has ended meanwhile
+                worker.end()
+                return
             lane.worker = worker
             lane.open.set()
 
@@ -207,6 +218,7 @@ class Lanes:
 
     def end(self, because: SmimeAgentError) -> None:
         """End all workers at once; what they do ends with ``because``."""
+        self._ends += 1
         for lane in self.lanes:
             lane.end(because)
             lane.open.clear()
@@ -214,7 +226,8 @@ class Lanes:
         self._close_pipes()
 
     def close(self, because: SmimeAgentError) -> None:
-        """Serve nobody any more; whoever waits is told ``because``."""
+        """Serve nobody any more; whoever waits, or comes later, is told ``because``."""
+        self._closed = because
         self.end(because)
         for task in self._tasks:
             task.cancel()
