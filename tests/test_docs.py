@@ -93,7 +93,8 @@ COMMANDS = dict(commands())
 
 def options(name: str) -> set[str]:
     """The options of a command."""
-    return {option for parameter in COMMANDS[name].params for option in parameter.opts if option.startswith("-")}
+    found = [option for one in COMMANDS[name].params for option in (*one.opts, *one.secondary_opts)]
+    return {option for option in found if option.startswith("-")}
 
 
 # The library: what its page shows, runs
