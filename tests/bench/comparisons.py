@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from smime_agent.api import signing
 from smime_agent.tokens import module as modules
-from tests.bench import bare_loop, measure, secrecy, verifying
+from tests.bench import agents, bare_loop, measure, secrecy, verifying
 from tests.bench.row import MIB, Better, Row, Size
 from tests.bench.setting import EC_ADDRESS, RSA_ADDRESS, smime_agent
 from tests.bench.strangers import Gpgsm, openssl_detached
@@ -41,6 +41,7 @@ def rows(setting: Setting, size: Size) -> Iterator[Row]:
     yield from _large_file(setting, size)
     yield from verifying.rows(setting, size)
     yield from secrecy.rows(setting, size)
+    yield from agents.rows(setting, size)
 
 
 @dataclass(frozen=True)

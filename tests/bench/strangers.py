@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import subprocess
 from typing import TYPE_CHECKING, Self
 
@@ -48,6 +49,14 @@ class Gpgsm:
     def sign(self, message: Path) -> float:
         """One detached signature from the shell."""
         return self._with_passphrase("--detach-sign", message).seconds
+
+    def program(self) -> Path:
+        """What git calls: it gives the passphrase, as its agent would."""
+        words = shlex.join(map(str, (*self._command, "--pinentry-mode", "loopback", "--passphrase-fd", "9")))
+        path = self._home / "gpgsm-for-git"
+        path.write_text(f'#!/bin/sh\nexec {words} "$@" 9<{shlex.quote(str(self._secret))}\n')
+        path.chmod(0o700)
+        return path
 
     def _with_passphrase(self, *arguments: str | Path) -> Ran:
         with self._secret.open("rb") as secret:
