@@ -8,12 +8,11 @@ import json
 import os
 import re
 import shlex
-import tomllib
 from dataclasses import fields
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -21,10 +20,11 @@ import smime_agent
 from smime_agent import errors
 from smime_agent.algorithms import KeyType, KeyUsage
 from smime_agent.cli.app import command as program
-from smime_agent.config import Config
+from smime_agent.config import AgentConfig, Config, Confirmation, KeyPolicy, Scope, load_config
 from smime_agent.tokens import module as modules
 from smime_agent.tokens.objects import read_objects
 from smime_agent.verdict import Code, Verdict
+from tests.support.agent import RunningAgent
 from tests.support.ca import Wanted
 from tests.support.command import Command
 from tests.support.mails import mail
@@ -282,15 +282,38 @@ def test_the_settings_of_the_configuration_are_documented() -> None:
     assert set(first_names(section("configuration.md", "The file"))) == {field.name for field in fields(Config)}
 
 
-def test_the_example_of_a_configuration_can_be_read() -> None:
-    (example,) = blocks("configuration.md", "toml")
-    assert msgspec.convert(tomllib.loads(example), Config).token == "my token"
+def test_the_settings_of_the_agent_are_documented() -> None:
+    assert first_names(section("configuration.md", "The agent")) == [field.name for field in fields(AgentConfig)]
+    policies = section("configuration.md", "Policies")
+    assert [row[0].strip("`") for row in rows(policies)] == [field.name for field in fields(KeyPolicy)]
+
+
+@pytest.mark.parametrize(("title", "default"), [("The agent", AgentConfig()), ("Policies", KeyPolicy())])
+def test_the_defaults_of_the_agent_are_documented(title: str, default: object) -> None:
+    for name, _, value, _ in rows(section("configuration.md", title)):
+        found = getattr(default, name.strip("`"))
+        if isinstance(found, int):
+            assert value == str(found).lower()
+        elif isinstance(found, Enum):
+            assert value == f'`"{found.value}"`'
+
+
+def test_the_examples_of_a_configuration_can_be_read(tmp_path: Path) -> None:
+    example = tmp_path / "config.toml"
+    example.write_text("".join(blocks("configuration.md", "toml")))
+    config = load_config(example)
+    assert config.token == "my token"
+    assert config.agent.policy.idle == 900
+    (key,) = config.agent.keys
+    assert (key.scope, key.confirm) == (Scope.OPERATION, Confirmation.EVERY)
 
 
 def test_the_variables_of_the_environment_are_documented() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
     documented = first_names(section("configuration.md", "The environment"))
-    assert set(re.findall(r'"(SMIME_AGENT_[A-Z]+)"', source)) == {n for n in documented if n.startswith("SMIME_AGENT_")}
+    assert set(re.findall(r'"(SMIME_AGENT_[A-Z_]+)"', source)) == {
+        n for n in documented if n.startswith("SMIME_AGENT_")
+    }
 
 
 # The standards
@@ -315,7 +338,7 @@ def test_a_file_that_a_document_names_exists() -> None:
 
 # JSON
 
-SIMPLE = {"string": str, "integer": int, "boolean": bool, "null": type(None)}
+SIMPLE = {"string": str, "integer": int, "number": float, "boolean": bool, "null": type(None)}
 Shape = dict[str, Any]
 
 
@@ -450,6 +473,17 @@ def test_what_doctor_prints_is_documented(office: SoftToken) -> None:
     result = run("doctor", "--token", office.label, "--json")  # it forks: not in this process, which has threads
     assert result.code == 0, result.err
     assert_documented(result.out, "doctor/1")
+
+
+def test_what_the_agent_says_of_itself_is_documented(office: SoftToken, tmp_path: Path) -> None:
+    with RunningAgent(tmp_path) as agent:
+        for _ in range(2):  # nobody is logged in, and somebody is
+            assert_documented(agent.run("agent", "status", "--json").out, "agent-status/1")
+            signed = agent.run("sign", "--agent", "--token", office.label, stdin=mail())
+            assert signed.code == 0, signed.err
+        for line in agent.run("audit", "show", "--json").out.splitlines():
+            assert_documented(line, "audit/1")
+        assert_documented(agent.run("audit", "verify", "--json").out, "audit-verify/1")
 
 
 def test_what_a_module_that_does_not_load_looks_like_is_documented(tmp_path: Path) -> None:
