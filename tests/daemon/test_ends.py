@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from smime_agent.errors import LoginEndedError, TokenRemovedError
+from smime_agent.daemon.protocol import frame
+from smime_agent.errors import LoginEndedError, TokenError, TokenRemovedError
 from tests.daemon.uses import User, begin, until, workers
 from tests.support.agent import RunningAgent
 
@@ -111,3 +114,40 @@ def test_a_token_that_is_put_in_again_works_at_once_and_wants_its_pin(
         faulty.script.write()
         user.sign()
         assert agent.pinentry.asked() == 2
+
+
+@pytest.mark.slow
+def test_a_module_that_hangs_keeps_all_who_look_at_it_waiting_for_one_timeout(
+    alice: SoftToken, faulty: Faulty, tmp_path: Path
+) -> None:
+    faulty.script.write(hang="C_GetSlotList")
+    with running(faulty, tmp_path, "[agent]\ntimeout = 2\n") as agent:
+        begun = time.monotonic()
+        with ThreadPoolExecutor(6) as pool:
+            failures = list(pool.map(lambda _: failure_to_list(agent, alice.label), range(6)))
+        assert all("does not answer" in failure for failure in failures)
+        assert time.monotonic() - begun < 5
+
+
+def failure_to_list(agent: RunningAgent, token: str) -> str:
+    """Why tokens cannot be listed."""
+    with agent.client() as client, pytest.raises(TokenError) as caught:
+        client.ask("tokens", token=token, module=None)
+    return str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_program_that_leaves_while_tokens_are_looked_at_leaves_no_stale_answer(
+    alice: SoftToken, faulty: Faulty, tmp_path: Path
+) -> None:
+    faulty.script.write(slow="C_OpenSession:300")
+    with running(faulty, tmp_path) as agent, agent.client() as client:
+        leaving = agent.client()
+        leaving._connection.sendall(frame({"id": 9, "method": "tokens", "params": {}}))
+        until(lambda: "C_OpenSession" in faulty.script.calls())
+        leaving.close()
+        assert client.ask("tokens", token=alice.label, module=None).items("tokens")
+        time.sleep(1)
+        faulty.script.write(removed=True)
+        time.sleep(1.1)  # a look holds for two seconds
+        assert not client.ask("tokens", token=alice.label, module=None).items("tokens")

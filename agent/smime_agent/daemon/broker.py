@@ -14,7 +14,14 @@ from smime_agent.daemon.holder import Holder
 from smime_agent.daemon.places import TokenPlace
 from smime_agent.daemon.protocol import Fields
 from smime_agent.daemon.workers import WorkerProcess
-from smime_agent.errors import ModuleLoadError, NotServedError, SmimeAgentError, TokenAbsentError, TokenRemovedError
+from smime_agent.errors import (
+    ModuleLoadError,
+    NotServedError,
+    SmimeAgentError,
+    TokenAbsentError,
+    TokenError,
+    TokenRemovedError,
+)
 from smime_agent.tokens.module import default_paths
 from smime_agent.tokens.token import Search, only
 
@@ -125,7 +132,7 @@ class Broker:
         for holder in self.holders:
             holder.close(reason)
         for scout in self._scouts.values():
-            scout.end()
+            scout.end(TokenError(f"the agent does not look at tokens any more: {reason}"))
         self._scouts.clear()
 
     async def readers_changed(self, removed_from: str | None = None) -> None:
@@ -188,7 +195,7 @@ class Broker:
 
     async def _look(self, path: str, *, anew: bool) -> Sequence[Seen]:
         scout = self._scouts.get(path)
-        if scout is None or anew or scout.is_ended:
+        if scout is None or scout.is_ended or (anew and not scout.is_looking):
             if scout is not None:
                 scout.end()
             scout = self._scouts[path] = _Scout(path, self._config, self._start)
@@ -217,26 +224,52 @@ class _Scout:
     def __init__(self, path: str, config: Config, start: Any) -> None:  # noqa: ANN401 - see Broker._start
         self._path, self._config, self._start = path, config, start
         self._worker: WorkerProcess | None = None
-        self._lock = asyncio.Lock()
+        self._looking: asyncio.Task[tuple[Seen, ...]] | None = None
         self._looked_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._because: SmimeAgentError | None = None
         self.seen: tuple[Seen, ...] = ()
         self.is_ended = False
 
+    @property
+    def is_looking(self) -> bool:
+        """Somebody waits for what it sees."""
+        return self._looking is not None
+
     async def look(self) -> tuple[Seen, ...]:
-        """All tokens of the module, looked at now or just before."""
+        """All tokens of the module, looked at now or just before.
+
+        All who ask meanwhile wait for the same look, and get its error too; it goes on when one of them leaves.
+        """
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+            self._looking.add_done_callback(self._looked)
+        return await asyncio.shield(self._looking)
+
+    def _looked(self, task: asyncio.Task[tuple[Seen, ...]]) -> None:
+        self._looking = None
+        if not task.cancelled():
+            task.exception()  # nobody may be left to hear it
+
+    async def _look(self) -> tuple[Seen, ...]:
         loop = asyncio.get_running_loop()
-        async with self._lock:
-            if self._looked_at is None or loop.time() - self._looked_at > _FRESH:
-                if self._worker is None or self._worker.is_ended:
-                    self._worker = await self._start(self._path, (), None)
-                answer = await self._worker.call("list", seconds=self._config.agent.timeout)
-                self.seen = tuple(map(self._read, answer.items("tokens")))
-                self._looked_at = loop.time()
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = loop.call_later(self._config.agent.release, self.end)
-            return self.seen
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._looked_at is None or loop.time() - self._looked_at > _FRESH:
+            if self._worker is None or self._worker.is_ended:
+                self._worker = await self._start(self._path, (), None)
+                self._end_if_over()
+            answer = await self._worker.call("list", seconds=self._config.agent.timeout)
+            self.seen = tuple(map(self._read, answer.items("tokens")))
+            self._looked_at = loop.time()
+        self._timer = loop.call_later(self._config.agent.release, self.end)
+        self._end_if_over()
+        return self.seen
+
+    def _end_if_over(self) -> None:
+        """What was begun before :meth:`end` ends too."""
+        if self.is_ended:
+            self.end()
 
     def _read(self, description: Any) -> Seen:  # noqa: ANN401 - any JSON
         fields = Fields(description, "a token")
@@ -247,13 +280,13 @@ class _Scout:
         """Look again the next time."""
         self._looked_at = None
 
-    def end(self) -> None:
-        """End the worker: the token is free for other programs."""
-        self.is_ended = True
+    def end(self, because: SmimeAgentError | None = None) -> None:
+        """End the worker: the token is free for other programs. Who waits for what it sees is told ``because``."""
+        self.is_ended, self._because = True, because or self._because
         if self._timer is not None:
             self._timer.cancel()
         if self._worker is not None:
-            self._worker.end()
+            self._worker.end(self._because)
 
 
 def _modules(config: Config) -> list[str]:
