@@ -15,6 +15,7 @@ from smime_agent.daemon.connection import Connection
 from smime_agent.daemon.desk import Desk
 from smime_agent.daemon.protocol import VERSION, ProtocolError
 from smime_agent.daemon.systemd import notify
+from smime_agent.daemon.workers import all_gone
 from smime_agent.errors import AgentError, PolicyError, SmimeAgentError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Server:
             with suppress(SmimeAgentError):
                 self._audit.append("agent-stopped")
             self._audit.close()
-            await asyncio.sleep(0)
+            await all_gone()
 
     # --- clients -----------------------------------------------------------------------------------------------------
 
@@ -112,7 +113,9 @@ class Server:
             return await requests.METHODS[method](self._broker, requester, fields)
         if method == "lock":
             fields.finish()
-            return {"dropped": self.lock("lock")}
+            dropped = self.lock("lock")
+            await all_gone()
+            return {"dropped": dropped}
         if method == "status":
             fields.finish()
             return self._status()

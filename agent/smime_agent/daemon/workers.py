@@ -29,6 +29,16 @@ _GRACE: Final = 0.5
 _READ: Final = 1 << 16
 
 
+#: The ends of workers that were told to end and still run.
+_ending: Final[set[asyncio.Task[int]]] = set()
+
+
+async def all_gone() -> None:
+    """Until every worker that was ended is gone: before that no PIN can be said to be."""
+    if _ending:
+        await asyncio.wait(tuple(_ending), timeout=2 * _GRACE)
+
+
 class WorkerProcess:
     """One worker. It is asked one thing at a time."""
 
@@ -131,6 +141,9 @@ class WorkerProcess:
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGTERM)  # on which it takes a dialogue off the screen
             asyncio.get_running_loop().call_later(_GRACE, self._kill)
+            task = asyncio.ensure_future(self._process.wait())
+            _ending.add(task)
+            task.add_done_callback(_ending.discard)
 
     async def wait(self) -> None:
         """Until its process is gone."""
