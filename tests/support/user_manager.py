@@ -31,6 +31,10 @@ mkdir -p /run/systemd/system /run/user/{_USER} /run/home
 chown {_USER}:{_USER} /run/user/{_USER} /run/home
 chmod 700 /run/user/{_USER}
 if [ -n "$RULES" ]; then
+    # udevd hears of all devices, and the files of this machine's are not its.
+    mount -t tmpfs -o mode=0755 dev /dev
+    mknod -m 666 /dev/null c 1 3
+    mknod -m 666 /dev/urandom c 1 9
     mkdir -p /run/udev/rules.d
     printf %s "$RULES" >/run/udev/rules.d/60-test.rules
     /lib/systemd/systemd-udevd --daemon --resolve-names=never

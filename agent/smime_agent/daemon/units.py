@@ -59,8 +59,8 @@ ExecReload=kill -HUP $MAINPID
 KillMode=mixed
 TimeoutStopSec=10
 Restart=on-failure
-# 2: the configuration is wrong, and will be the next time.
-RestartPreventExitStatus=2
+# The configuration is wrong, no module is there, or the log cannot be written: all of that is so the next time too.
+RestartPreventExitStatus=2 8 10
 # A worker that needs too much memory is one that fails, not the end of the agent.
 OOMPolicy=continue
 
