@@ -50,6 +50,8 @@ def doctor(token: TokenOption = None, module: ModuleOption = None, json: JsonOpt
     report = {
         "versions": dict(_versions()),
         "readers": _readers(),
+        "holders": _holders(),
+        "agent": _agent(),
         "history": _history(),
         "modules": [{"path": path, **_probe(path, access.search.token)} for path in paths],
     }
@@ -63,6 +65,9 @@ def _tell(report: dict[str, Any]) -> None:
     ui.out("Versions: " + ", ".join(f"{name} {number}" for name, number in report["versions"].items()))
     readers = report["readers"]
     ui.out("Readers:  " + (readers if isinstance(readers, str) else ", ".join(readers) or "none plugged in"))
+    if report["holders"]:
+        ui.out(f"In use:   a reader is held by {'; '.join(report['holders'])}")
+    ui.out(f"Agent:    {report['agent']}")
     history = report["history"]
     number = history["certificates"]
     seen = f"{number} certificate{'' if number == 1 else 's'} seen on tokens"
@@ -117,6 +122,28 @@ def _readers() -> list[str] | str:
         return [str(reader) for reader in readers()]
     except BaseSCardException:
         return "the PC/SC daemon (pcscd) is not running; smart cards need it, SoftHSM does not"
+
+
+def _holders() -> list[str]:
+    """The user's programs that have a card reader open, GnuPG's scdaemon above all."""
+    from smime_agent.daemon.readers import holders_of_reader
+
+    return [program.description for program in holders_of_reader()]
+
+
+def _agent() -> str:
+    """Where the agent listens, or that none does."""
+    from smime_agent.daemon.client import AgentClient
+    from smime_agent.daemon.runtime import socket_path
+
+    try:
+        client = AgentClient.connect()
+    except SmimeAgentError as error:
+        return str(error)
+    if client is None:
+        return "none runs; 'smime-agent agent start' starts it"
+    client.close()
+    return f"at {socket_path()}"
 
 
 def _history() -> dict[str, Any]:
