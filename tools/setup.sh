@@ -17,8 +17,24 @@ goal=${1:-}
 # are trusted for mail. pyscard has no wheel for Linux, so it is compiled: gcc, pkg-config and the headers of PC/SC
 # (those of Python are asked for further down).
 runtime_packages=(softhsm2 openssl libnss3 libpcsclite-dev pkg-config gcc libc6-dev)
-# Judges: GnuPG's gpgsm, GnuTLS's certtool, NSS's cmsutil, OpenSC's pkcs11-tool, p11-kit; git signs commits through us.
-test_packages=(gpgsm gpg-agent gnutls-bin libnss3-tools opensc p11-kit git)
+# Judges, and what the programs that people use with us run in when we are tested with them:
+test_packages=(
+    gpgsm gpg-agent                 # GnuPG's opinion of what we sign and encrypt
+    gnutls-bin libnss3-tools        # GnuTLS's certtool, NSS's cmsutil and certutil
+    opensc p11-kit                  # pkcs11-tool, and the registry of modules
+    git                             # signs commits through us
+    neomutt                         # signs, encrypts and shows mail through us, in a terminal
+    bash zsh fish                   # the shells that are completed
+    pinentry-curses pinentry-tty    # ask for the PIN
+    pcscd vsmartcard-vpcd           # a PC/SC daemon, and readers that are none: cards come and go
+    libccid                         # the CCID project's list of readers, for the table of udev
+    dbus-daemon                     # buses on which a login manager and a desktop of the tests speak
+    systemd udev                    # judge the units and the rules; a user manager runs them
+    iproute2                        # makes the one device that can always be plugged in and taken out
+    util-linux                      # unshare and setpriv: a full disk, another user
+    jq                              # reads the audit log
+    man-db groff-base               # shows the manual pages, and warns
+)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
