@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,10 +17,14 @@ from smime_agent.errors import AgentError, SmimeAgentError
 if TYPE_CHECKING:
     from smime_agent.daemon.server import Server
 
-#: Requests of one client that are worked on at once; those after them are not read until one is done.
+#: Requests of one client that are worked on at once; those after them wait until one is done.
 MOST_AT_ONCE: Final = 64
+#: Requests of one client that wait for that; those after them are not read.
+_MOST_LATER: Final = 256
 #: Seconds for the rest of a line that has begun, and for the first one.
 PATIENCE: Final = 10.0
+#: Seconds for a client to read why the agent hangs up.
+_PARTING: Final = 1.0
 #: Octets that a client does not take, after which nothing more is read from it.
 _UNREAD: Final = 1024 * 1024
 
@@ -32,6 +37,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._frames = Frames(MAX_REQUEST)
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._later: deque[dict[str, Any]] = deque()
         self._screen: Screen | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_ended = False
@@ -55,14 +61,17 @@ class Connection(asyncio.Protocol):
         """Begin what was asked for."""
         if self._is_ended:
             return
+        before = len(self._later)
         try:
-            for message in self._frames.feed(data):
-                self._begin(message)
+            self._later += self._frames.feed(data)
+            is_said = len(self._later) > before
+            self._begin_some()
         except ProtocolError as error:
             self._refuse(error)
             return
-        self._set_timer()
-        if len(self._tasks) >= MOST_AT_ONCE:
+        self._set_timer(anew=is_said)
+        # Earlier, it would not be seen that the client has gone, and what it asked for would be done for nobody.
+        if len(self._later) >= _MOST_LATER:
             self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -76,9 +85,14 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """It does not read its answers: it gets no new ones."""
+        self._is_ended = True
         self._transport.abort()
 
     # --- requests ----------------------------------------------------------------------------------------------------
+
+    def _begin_some(self) -> None:
+        while self._later and len(self._tasks) < MOST_AT_ONCE:
+            self._begin(self._later.popleft())
 
     def _begin(self, message: dict[str, Any]) -> None:
         fields = Fields(message, "the request")
@@ -134,7 +148,15 @@ class Connection(asyncio.Protocol):
 
     def _done(self, number: int) -> None:
         self._tasks.pop(number, None)
-        if not self._is_ended and len(self._tasks) < MOST_AT_ONCE:
+        if self._is_ended:
+            return
+        try:
+            self._begin_some()
+        except ProtocolError as error:
+            self._refuse(error)
+            return
+        if len(self._later) < _MOST_LATER and not self._transport.is_reading():
+            self._set_timer(anew=True)
             with suppress(RuntimeError):  # it is being closed
                 self._transport.resume_reading()
 
@@ -149,13 +171,15 @@ class Connection(asyncio.Protocol):
         self._send({"id": None, "error": error_values(error)})
         self._is_ended = True
         self._transport.close()
+        asyncio.get_running_loop().call_later(_PARTING, self._transport.abort)  # it need not read that
 
-    def _set_timer(self) -> None:
-        """A line that has begun has to end, and the first one to come."""
-        if self._timer is not None:
+    def _set_timer(self, *, anew: bool = True) -> None:
+        """A line that has begun has to end, and the first one to come; ``anew`` where another line begins."""
+        is_waiting = (self._frames.is_partial or self._screen is None) and len(self._later) < _MOST_LATER
+        if self._timer is not None and (anew or not is_waiting):
             self._timer.cancel()
             self._timer = None
-        if self._frames.is_partial or self._screen is None:
+        if is_waiting and self._timer is None:
             late = ProtocolError(f"nothing whole was said within {PATIENCE:.0f} seconds")
             self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._refuse, late)
 
