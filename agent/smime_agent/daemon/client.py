@@ -60,7 +60,8 @@ class AgentClient:
         where = path or socket_path()
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connection.settimeout(_GREETING_SECONDS)
+            # Where many come at once, connect() has to wait; with a timeout of Python's it fails instead (EAGAIN).
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(_GREETING_SECONDS), 0))
             try:
                 if not where.exists():
                     raise FileNotFoundError  # noqa: TRY301 - as connect() would
