@@ -32,6 +32,8 @@ class Desk:
         self._config, self._lock_agent, self._readers_changed = config, lock, readers_changed
         self._session = SessionWatch(self._left)
         self._readers = ReaderEvents()
+        self._held: list[str] = []
+        self._held_until = 0.0
         self._notices: dict[Hashable, asyncio.Task[None]] = {}
 
     def start(self) -> list[asyncio.Task[Any]]:
@@ -58,8 +60,15 @@ class Desk:
                 "logind": self._session.logind.is_up,
                 "desktop": self._session.desktop.is_up,
             },
-            "holders": [program.description for program in holders_of_reader()],
+            "holders": self._holders(),
         }
+
+    def _holders(self) -> list[str]:
+        """What programs hold a card. It takes a look at all processes, so one does for a second."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._held_until:
+            self._held, self._held_until = [program.description for program in holders_of_reader()], now + 1
+        return self._held
 
     def _left(self, reason: str) -> None:
         wanted = {SUSPEND: self._config.lock_on_sleep, SCREEN_LOCK: self._config.lock_on_screen_lock}
