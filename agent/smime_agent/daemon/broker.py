@@ -303,4 +303,7 @@ def _modules(config: Config) -> list[str]:
 
 
 def _real(path: str) -> str:
-    return str(Path(path).resolve())
+    try:
+        return str(Path(path).resolve())
+    except (ValueError, OSError):  # a client can write here what no path is
+        return path
