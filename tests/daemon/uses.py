@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -18,7 +19,7 @@ from smime_agent.algorithms import ContentEncryption
 from smime_agent.cms.key_transport import key_transport
 from smime_agent.cms.signed_attributes_builder import SignedAttributesBuilder
 from smime_agent.daemon.places import KeyPlace, scheme_values
-from smime_agent.daemon.protocol import Fields, frame
+from smime_agent.daemon.protocol import MAX_ANSWER, VERSION, Fields, Frames, frame
 from smime_agent.daemon.reaching import AgentToken
 from smime_agent.daemon.remote import RemoteDecrypter, RemoteToken
 from smime_agent.der import algorithm
@@ -80,6 +81,58 @@ class User:
     def unwrap(self, key: bytes) -> None:
         """Unwrap a content key, which is the right one."""
         assert self.decrypter.unwrap(wrapped(self.recipient, key)).reveal() == key
+
+
+class Line:
+    """A connection to an agent, for whatever octets."""
+
+    def __init__(self, path: Path) -> None:
+        """Connect."""
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.connect(str(path))
+        self.socket.settimeout(20)
+        self._frames = Frames(MAX_ANSWER)
+        self._arrived: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        """The line itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Hang up."""
+        self.socket.close()
+
+    def send(self, octets: bytes) -> None:
+        """Send octets."""
+        self.socket.sendall(octets)
+
+    def ask(self, number: int, method: str, **parameters: object) -> None:
+        """Send a request."""
+        self.send(frame({"id": number, "method": method, "params": parameters}))
+
+    def greet(self) -> dict[str, Any]:
+        """Say hello; the answer."""
+        self.ask(0, "hello", version=VERSION)
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        """The next message."""
+        found = self.answers(1)
+        assert found, "the agent has hung up"
+        return found[0]
+
+    def answers(self, most: int = 1 << 30) -> list[dict[str, Any]]:
+        """As many messages, or all until the agent hangs up."""
+        while len(self._arrived) < most:
+            try:
+                octets = self.socket.recv(1 << 16)
+            except ConnectionResetError:
+                break
+            if not octets:
+                break
+            self._arrived += self._frames.feed(octets)
+        found, self._arrived = self._arrived[:most], self._arrived[most:]
+        return found
 
 
 def attributes(signer: RemoteSigner, text: bytes) -> bytes:
