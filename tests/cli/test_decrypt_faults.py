@@ -300,7 +300,7 @@ def test_a_slow_token_is_told_once_and_used_once(faulty: Faulty, tmp_path: Path,
     faulty.script.write(slow="C_Decrypt:1700")
     result = decrypt(faulty, tmp_path, rsa)
     assert (result.code, uses(faulty)) == (0, 1)
-    assert result.err.startswith(f"token '{RSA}': waiting for it; touch it if it blinks\ndecrypted")
+    assert result.err.startswith(f"token '{RSA}' waits: touch the token if it blinks\ndecrypted")
     assert result.err.count("waiting for it") == 1
 
 

@@ -324,7 +324,7 @@ def test_a_mechanism_that_is_not_there_is_named(faulty: Faulty) -> None:
 def test_a_slow_token_is_told_once(faulty: Faulty) -> None:
     faulty.script.write(slow="C_SignInit:2600")
     result = faulty.run(*SIGN, stdin=MAIL)
-    assert (result.code, result.err) == (0, "token 'alice': waiting for it; touch it if it blinks\n")
+    assert (result.code, result.err) == (0, "token 'alice' waits: touch the token if it blinks\n")
 
 
 def test_a_quick_token_is_silent(faulty: Faulty) -> None:

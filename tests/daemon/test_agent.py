@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
+from tests.faulty import FaultScript
 from tests.support.agent import RunningAgent
 from tests.support.mails import MAIL
 from tests.support.openssl_cms import OpenSsl
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 
-def sign(agent: RunningAgent, *options: str, token: str = "alice", mail: bytes = MAIL) -> Result:
-    return agent.run("sign", "--agent", "--token", token, *options, stdin=mail)
+def sign(agent: RunningAgent) -> Result:
+    return agent.run("sign", "--agent", "--token", "alice", stdin=MAIL)
 
 
 def outcomes(agent: RunningAgent) -> list[tuple[str, str]]:
@@ -211,3 +212,13 @@ def test_several_workers_share_one_pin(tmp_path: Path) -> None:
         assert agent.run("sign", "--agent", "--token", "alice", mails, "--output-dir", tmp_path / "out").code == 0
         (token,) = json.loads(agent.run("agent", "status", "--json").out)["tokens"]
         assert (len(token["workers"]), agent.pinentry.asked(), len(agent.log("use"))) == (3, 1, 8)
+
+
+@pytest.mark.usefixtures("alice")
+def test_who_waits_for_a_token_is_told_to_touch_it(tmp_path: Path, faulty_module: Path) -> None:
+    script = FaultScript(tmp_path / "faults")
+    with RunningAgent(tmp_path, module=str(faulty_module), variables=script.environment) as agent:
+        assert sign(agent).err == ""
+        script.write(slow="C_SignInit:1500")
+        result = sign(agent)
+        assert (result.code, result.err) == (0, "token 'alice' waits: touch the token if it blinks\n")

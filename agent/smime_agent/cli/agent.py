@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smime_agent.cli import ui
+from smime_agent.cli.agent_install import install
 from smime_agent.cli.options import JsonOption
 from smime_agent.daemon.client import AgentClient
 from smime_agent.daemon.runtime import socket_path
@@ -121,6 +122,9 @@ def stop(socket: SocketOption = None) -> None:
         client.ask("stop")
         client.wait_for_end()  # which comes when its process ends
     ui.note("the agent has stopped")
+
+
+app.command()(install)
 
 
 def _connected(socket: Path | None) -> AgentClient:

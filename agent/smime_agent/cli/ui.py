@@ -148,7 +148,7 @@ class TerminalPrompter:
 
     def touch(self, token: str) -> None:
         """Tell that the token waits."""
-        note(f"{token}: waiting for it; touch it if it blinks")
+        note(f"{token} waits: touch the token if it blinks")
 
 
 def ask_secret(prompt: str) -> Pin:

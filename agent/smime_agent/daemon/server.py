@@ -14,7 +14,7 @@ from smime_agent.daemon.broker import Broker
 from smime_agent.daemon.connection import Connection
 from smime_agent.daemon.desk import Desk
 from smime_agent.daemon.protocol import VERSION, ProtocolError
-from smime_agent.daemon.systemd import notify
+from smime_agent.daemon.systemd import keep_watchdog, notify
 from smime_agent.daemon.workers import all_gone
 from smime_agent.errors import AgentError, PolicyError, SmimeAgentError
 
@@ -58,7 +58,7 @@ class Server:
         loop.add_signal_handler(signal.SIGHUP, self.lock, "hang-up")
         servers = [await loop.create_unix_server(lambda: Connection(self), sock=one) for one in sockets]
         self._audit.append("agent-started", version=self._version, pid=self.pid)
-        watching = [asyncio.create_task(self._sync()), *self._desk.start()]
+        watching = [asyncio.create_task(one) for one in (self._sync(), keep_watchdog())] + self._desk.start()
         notify(f"READY=1\nSTATUS=ready, {len(self._broker.modules)} modules")
         try:
             await self._stopped.wait()

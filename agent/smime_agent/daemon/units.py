@@ -53,6 +53,8 @@ After={SOCKET}
 [Service]
 Type=notify
 ExecStart=@program@ agent run
+# An agent that hangs is ended, and so locked.
+WatchdogSec=30
 # To stop is to lock, and to reload is to lock without stopping.
 ExecReload=kill -HUP $MAINPID
 # The agent ends its workers; what is left of them is killed, for a PIN may be in one.
