@@ -222,3 +222,18 @@ def test_who_waits_for_a_token_is_told_to_touch_it(tmp_path: Path, faulty_module
         script.write(slow="C_SignInit:1500")
         result = sign(agent)
         assert (result.code, result.err) == (0, "token 'alice' waits: touch the token if it blinks\n")
+
+
+@pytest.mark.usefixtures("alice")
+def test_a_wrong_pin_of_the_configuration_is_tried_once(tmp_path: Path, faulty_module: Path) -> None:
+    (tmp_path / "pin").write_text("wrong")
+    script = FaultScript(tmp_path / "faults")
+    script.write(tries=3)
+    config = f'pin_source = "file:{tmp_path}/pin"\n'
+    with RunningAgent(tmp_path, config, module=str(faulty_module), variables=script.environment) as agent:
+        assert [sign(agent).code for _ in range(3)] == [9, 9, 9]
+        assert script.calls().count("C_Login") == 1
+        (tmp_path / "pin").write_text(PIN)
+        assert "not tried" in sign(agent).err
+        agent.run("agent", "lock")
+        assert sign(agent).code == 0

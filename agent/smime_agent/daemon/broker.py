@@ -17,6 +17,7 @@ from smime_agent.daemon.workers import WorkerProcess
 from smime_agent.errors import (
     ModuleLoadError,
     NotServedError,
+    PinError,
     SmimeAgentError,
     TokenAbsentError,
     TokenError,
@@ -61,6 +62,7 @@ class Broker:
         self._config, self._audit = config, audit
         self._holders: dict[TokenPlace, Holder] = {}
         self._scouts: dict[str, _Scout] = {}
+        self._refused: dict[TokenPlace, PinError] = {}
         self._substitutes = os.urandom(32)
 
     @property
@@ -108,7 +110,13 @@ class Broker:
         holder = self._holders.get(seen.place)
         if holder is None:
             holder = self._holders[seen.place] = Holder(
-                seen.place, self._config.agent, self._audit, self._start, workers=seen.workers, on_end=self._ended
+                seen.place,
+                self._config.agent,
+                self._audit,
+                self._start,
+                workers=seen.workers,
+                on_end=self._ended,
+                refused=None if self._config.pin_source == "prompt" else self._refused,
             )
         return holder
 
@@ -128,7 +136,8 @@ class Broker:
         return self.held(seen.info, found)
 
     def drop_all(self, reason: str) -> None:
-        """End every login, and let go of every token."""
+        """End every login, and let go of every token. A PIN that was wrong may be tried again: it may be another."""
+        self._refused.clear()
         for holder in self.holders:
             holder.close(reason)
         for scout in self._scouts.values():

@@ -14,6 +14,8 @@ from smime_agent.errors import (
     DeclinedError,
     LoginEndedError,
     PinError,
+    PinIncorrectError,
+    PinLockedError,
     SmimeAgentError,
     TokenAbsentError,
     TokenRemovedError,
@@ -46,11 +48,16 @@ class Holder:
         *,
         workers: int,
         on_end: Callable[[Holder], None],
+        refused: dict[TokenPlace, PinError] | None = None,
     ) -> None:
-        """Hold the token at ``place`` by ``workers`` processes; ``on_end`` is told when that is over."""
+        """Hold the token at ``place`` by ``workers`` processes; ``on_end`` is told when that is over.
+
+        ``refused`` is where PINs are remembered that no person typed and that were wrong: each program that comes
+        would spend one more try. Left out, it is a person who is asked.
+        """
         self.place = place
         self.login: Login | None = None
-        self._config, self._audit, self._on_end = config, audit, on_end
+        self._config, self._audit, self._on_end, self._refused = config, audit, on_end, refused
         # A login for one operation, or some, is one process's: others could not be kept from using it.
         is_shared = all(policy.scope is Scope.TTL for policy in (config.policy, *config.keys))
         self.lanes = Lanes(place, workers if is_shared else 1, config.timeout, start)
@@ -189,9 +196,14 @@ class Holder:
             raise ElsewhereError
         occasion = requester.occasion(wants, words_for(policy), keep=policy.keep_pin)
         facts = {**self._named(), "program": requester.program_values}
+        if self._refused is not None and (before := self._refused.get(self.place)) is not None:
+            hint = "put the PIN right; after 'smime-agent agent lock' it is tried again"
+            raise type(before)(f"not tried: {before}", hint=hint)
         try:
             answer = await self._ask(lane, requester, "login", occasion=occasion)
         except PinError as error:
+            if self._refused is not None and isinstance(error, (PinIncorrectError, PinLockedError)):
+                self._refused[self.place] = error
             self._audit.append("login", **facts, outcome=error.code)
             raise
         pin = answer.text("pin")
