@@ -166,7 +166,7 @@ def test_the_bounds_of_the_document_are_those_of_the_agent() -> None:
         connection.MOST_AT_ONCE,
         lanes.MOST_WAITING,
         server.MOST_CLIENTS,
-        connection._UNREAD >> 20,
+        (connection._UNREAD + protocol.MAX_ANSWER) >> 20,
     ]
 
 

@@ -32,7 +32,7 @@ SocketOption = Annotated[
 
 @app.callback()
 def agent() -> None:
-    """Hold tokens for all programs of one user: one PIN, and nothing left open.
+    """Hold tokens for all programs of one user.
 
     Commands use the agent by themselves while it runs.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from smime_agent.daemon.dialogue import Screen
 from smime_agent.daemon.peers import Peer
 from smime_agent.daemon.places import error_values
-from smime_agent.daemon.protocol import MAX_REQUEST, VERSION, Fields, Frames, ProtocolError, frame
+from smime_agent.daemon.protocol import MAX_ANSWER, MAX_REQUEST, VERSION, Fields, Frames, ProtocolError, frame
 from smime_agent.daemon.requester import Requester
 from smime_agent.errors import AgentError, SmimeAgentError
 
@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
         """Find out who it is."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream socket
         self._transport = transport
-        transport.set_write_buffer_limits(high=_UNREAD)
+        transport.set_write_buffer_limits(high=MAX_ANSWER + _UNREAD)
         try:
             self._peer = Peer.of(transport.get_extra_info("socket"))
             self._server.welcome(self, self._peer)
@@ -63,7 +63,8 @@ class Connection(asyncio.Protocol):
             return
         before = len(self._later)
         try:
-            self._later += self._frames.feed(data)
+            for message in self._frames.feed(data):
+                self._take(message)
             is_said = len(self._later) > before
             self._begin_some()
         except ProtocolError as error:
@@ -89,6 +90,13 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     # --- requests ----------------------------------------------------------------------------------------------------
+
+    def _take(self, message: dict[str, Any]) -> None:
+        """Queue a request; one that takes another back is not to wait behind it."""
+        if message.get("method") == "cancel" and self._screen is not None:
+            self._begin(message)
+        else:
+            self._later.append(message)
 
     def _begin_some(self) -> None:
         while self._later and len(self._tasks) < MOST_AT_ONCE:
@@ -122,11 +130,15 @@ class Connection(asyncio.Protocol):
         self._send({"id": number, "result": {"version": VERSION, "pid": self._server.pid}})
 
     def _cancel(self, number: int, fields: Fields) -> None:
-        task = self._tasks.get(fields.number("request"))
+        request = fields.number("request")
         fields.finish()
+        task = self._tasks.get(request)
         if task is not None:
             task.cancel()
-        self._send({"id": number, "result": {"cancelled": task is not None}})
+        waiting = [message for message in self._later if message.get("id") == request]
+        for message in waiting:
+            self._later.remove(message)
+        self._send({"id": number, "result": {"cancelled": task is not None or bool(waiting)}})
 
     async def _serve(self, number: int, method: str, fields: Fields) -> None:
         def tell(event: str, **facts: Any) -> None:  # noqa: ANN401 - any JSON

@@ -103,7 +103,6 @@ class RemoteToken:
         certificate = RemoteCertificate.of(answer.octets("certificate"), answer.texts("mailboxes"))
         chain = tuple(map(RemoteCertificate.of, answer.octet_strings("chain")))
         preference = answer.optional_octets("encryption_certificate")
-        answer.finish()
         identity = Identity(certificate, chain, RemoteCertificate.of(preference) if preference else None)
         return RemoteSigner(self._client, key, scheme, identity)
 

@@ -66,8 +66,9 @@ async def signer(broker: Broker, requester: Requester, fields: Fields) -> Result
 async def sign(broker: Broker, requester: Requester, fields: Fields) -> Result:
     """A signature over SignedAttributes, and over nothing else."""
     key, scheme = KeyPlace.read(fields.object("key")), read_scheme(fields.object("scheme"))
-    checked = signable(fields.octets("attributes"), scheme, datetime.now(UTC))
+    attributes = fields.octets("attributes")
     fields.finish()
+    checked = signable(attributes, scheme, datetime.now(UTC))
     holder = await broker.holder_at(key.token)
     facts = {"digest": f"{scheme.digest.value}:{checked.message_digest.hex()}"}
     values = {"scheme": {"algorithm": scheme.algorithm.value, "digest": scheme.digest.value}, "attributes": checked.tbs}
