@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from smime_agent.algorithms import SignatureScheme
     from smime_agent.daemon.protocol import Fields
     from smime_agent.tokens.objects import TokenKey, TokenObjects
-    from smime_agent.tokens.token import Token, TokenInfo
+    from smime_agent.tokens.token import Token
 
     Result = Mapping[str, Any]
 
@@ -87,7 +87,7 @@ class Bench:
         """Hold one token from now on."""
         place = TokenPlace.read(fields.object("token"))
         fields.finish()
-        found = [token for token in Search(module=self._path).tokens() if place_of(token.info) == place]
+        found = [token for token in Search(module=self._path).tokens() if TokenPlace.of(token.info) == place]
         if not found:
             raise TokenAbsentError(f"{place.name} is no longer plugged in")
         self._session = TokenSession(found[0], self._asking)
@@ -103,7 +103,7 @@ class Bench:
         fields.finish()
         session = self._held()
         there = session.token.refreshed().info
-        if place_of(there) != place_of(session.token.info):
+        if TokenPlace.of(there) != TokenPlace.of(session.token.info):
             raise TokenAbsentError(f"{session.name} is no longer plugged in: another token is in its place")
         return {}
 
@@ -137,7 +137,7 @@ class Bench:
         identity = signer.identity
         preference = identity.encryption_certificate
         return {
-            "key": key_place(session.token.info, signer.key.key).values(),
+            "key": KeyPlace.of(session.token.info, signer.key.key).values(),
             "scheme": scheme_values(signer.scheme),
             "certificate": identity.certificate.encoded,
             "mailboxes": list(identity.certificate.mailboxes),
@@ -224,7 +224,7 @@ class Bench:
 
     def _key(self, place: KeyPlace) -> TokenKey:
         info = self._held().token.info
-        found = [key for key in self._looked().objects.keys if key_place(info, key) == place]
+        found = [key for key in self._looked().objects.keys if KeyPlace.of(info, key) == place]
         if not found:
             raise NoKeyError(f"{place.name} is no longer on {place.token.name}")
         return max(found, key=lambda key: key.private_seen)
@@ -238,16 +238,6 @@ class Bench:
         if self._keyring is None:
             self._look()
         return self._keyring  # type: ignore[return-value]  # _look() has made it
-
-
-def place_of(info: TokenInfo) -> TokenPlace:
-    """Where a token is."""
-    return TokenPlace(info.module, info.slot_id, info.label, info.serial, info.manufacturer, info.model)
-
-
-def key_place(info: TokenInfo, key: TokenKey) -> KeyPlace:
-    """Where a key is."""
-    return KeyPlace(place_of(info), key.id, key.label, key.public_key_info)
 
 
 def _description(token: Token, objects: TokenObjects) -> Result:

@@ -49,8 +49,7 @@ class Seen:
     @property
     def place(self) -> TokenPlace:
         """Where it is."""
-        info = self.info
-        return TokenPlace(info.module, info.slot_id, info.label, info.serial, info.manufacturer, info.model)
+        return TokenPlace.of(self.info)
 
 
 class Broker:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from smime_agent.daemon.protocol import Fields
+    from smime_agent.tokens.objects import TokenKey
+    from smime_agent.tokens.token import TokenInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ class TokenPlace:
     serial: str
     manufacturer: str
     model: str
+
+    @classmethod
+    def of(cls, info: TokenInfo) -> TokenPlace:
+        """The place of a token that was seen."""
+        return cls(info.module, info.slot_id, info.label, info.serial, info.manufacturer, info.model)
 
     @classmethod
     def read(cls, fields: Fields) -> TokenPlace:
@@ -60,6 +67,11 @@ class KeyPlace:
     id: bytes
     label: str
     public_key_info: bytes | None
+
+    @classmethod
+    def of(cls, info: TokenInfo, key: TokenKey) -> KeyPlace:
+        """The place of a key that was seen."""
+        return cls(TokenPlace.of(info), key.id, key.label, key.public_key_info)
 
     @classmethod
     def read(cls, fields: Fields) -> KeyPlace:

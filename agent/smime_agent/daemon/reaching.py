@@ -42,7 +42,7 @@ class AgentToken:
     @property
     def place(self) -> TokenPlace:
         """Where it is."""
-        return place_of(self.info)
+        return TokenPlace.of(self.info)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +100,7 @@ class AgentDoor:
 
     def decrypter(self, key: TokenKey) -> RemoteDecrypter:
         """A key that unwraps."""
-        place = KeyPlace(self._token.place, key.id, key.label, key.public_key_info)
-        return RemoteDecrypter(self._client, place)
+        return RemoteDecrypter(self._client, KeyPlace.of(self.info, key))
 
     def close(self) -> None:
         """The login stays: that is what the agent is for."""
-
-
-def place_of(info: TokenInfo) -> TokenPlace:
-    """Where a token is."""
-    return TokenPlace(info.module, info.slot_id, info.label, info.serial, info.manufacturer, info.model)

@@ -8,7 +8,9 @@ over, ``tree`` walks through all parts, and ``sender`` reads who the mail says i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from smime_agent.lazily import names_of
 
 if TYPE_CHECKING:
     from smime_agent.mime.assemble import clear_signed_frame, multipart_signed, pkcs7_mime, pkcs7_mime_entity
@@ -64,14 +66,4 @@ __all__ = [
     "walk",
 ]
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes are of any type
-    """Load what is asked for when it is asked for: who signs starts 15 ms sooner without what verifies."""
-    from importlib import import_module
-
-    for home, names in _HOMES.items():
-        if name in names:
-            value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
-            return value
-    msg = f"module '{__name__}' has no attribute '{name}'"
-    raise AttributeError(msg)
+__getattr__ = names_of(__name__, globals(), _HOMES)
