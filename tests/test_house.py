@@ -26,6 +26,7 @@ OWN_TEST_FOLDERS = {
     "faulty",
     "fuzz",
     "interop",
+    "neomutt",
     "spoofs",
     "support",
     "vectors",

@@ -99,22 +99,8 @@ def settings_file(program: str, key: str | None, *, offline: bool) -> str:
     if not set(str(folder)) <= _PLAIN:
         msg = f"neomutt cannot put {folder} into a command: it does not quote blanks and the like"
         raise UsageError(msg, hint="set XDG_DATA_HOME to a folder without them, for smime-agent and neomutt")
-    net = " --offline" if offline else ""
-    call = f"{program} neomutt".replace("%", "%%")
+    commands = _commands(program, offline=offline)
     wanted = f" --key {shlex.quote(key)}" if key is not None else ""
-    commands = {
-        "sign": f"{call} sign --digest %d --key %k -- %f",
-        "encrypt": f"{call} encrypt{net} -- %f %c",
-        "decrypt": f"{call} decrypt -- %f",
-        "verify": f"{call} verify{net} --content %f -- %s",
-        "verify_opaque": f"{call} verify{net} -- %s",
-        "get_signer_cert": f"{call} signer{net} -- %f > %c",
-        "get_cert_email": f"{call} addresses -- %f",
-        # Three steps to keep a certificate: the first two hand the mail on, since all of it says whose it is.
-        "pk7out": "cat -- %f",
-        "get_cert": "cat -- %f",
-        "import_cert": f"{call} remember{net} -- %f",
-    }
     lines = [
         _MARK,
         "# It may be written anew at any time: your own settings belong into your neomuttrc, below the line that reads",
@@ -148,6 +134,25 @@ def settings_file(program: str, key: str | None, *, offline: bool) -> str:
         f'source "{_quoted(f"{program} neomutt settings{wanted}")} |"',
     ]
     return "\n".join(lines) + "\n"
+
+
+def _commands(program: str, *, offline: bool) -> dict[str, str]:
+    """What neomutt runs, by the names of its settings."""
+    net = " --offline" if offline else ""
+    call = f"{program} neomutt".replace("%", "%%")
+    return {
+        "sign": f"{call} sign --digest %d --key %k -- %f",
+        "encrypt": f"{call} encrypt{net} -- %f %c",
+        "decrypt": f"{call} decrypt -- %f",
+        "verify": f"{call} verify{net} --content %f -- %s",
+        "verify_opaque": f"{call} verify{net} -- %s",
+        "get_signer_cert": f"{call} signer{net} -- %f > %c",
+        "get_cert_email": f"{call} addresses -- %f",
+        # Three steps to keep a certificate: the first two hand the mail on, since all of it says whose it is.
+        "pk7out": "cat -- %f",
+        "get_cert": "cat -- %f",
+        "import_cert": f"{call} remember{net} -- %f",
+    }
 
 
 def neomuttrc() -> Path:
