@@ -292,5 +292,8 @@ class _Use:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, SmimeAgentError):
             self._outcome = error.code
-        with suppress(SmimeAgentError):  # the use itself stands in the log already
+        try:
             self._audit.append("outcome", of=self._number, outcome=self._outcome, pin=self._pin)
+        except SmimeAgentError:
+            if error is None:  # nobody gets what the log does not have
+                raise
