@@ -112,7 +112,7 @@ def die_with_parent(parent: int | None = None) -> None:
     """
     before = os.getppid() if parent is None else parent
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != before or before == 1:
+    if os.getppid() != before or (parent is None and before == 1):
         msg = "the agent that started this process has ended"
         raise AgentError(msg)
 

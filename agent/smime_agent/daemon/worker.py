@@ -103,11 +103,11 @@ def main() -> None:
     from smime_agent.daemon.hardening import die_with_parent, harden
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the terminal that the agent was started from
-    die_with_parent()
+    sys.excepthook = sys.unraisablehook = _say_nothing
+    die_with_parent(int(sys.argv[1]))
     answers = os.dup(1)
     os.dup2(2, 1)  # a module that prints must not print into our answers
     harden(variables=_pin_variables())
-    sys.excepthook = sys.unraisablehook = _say_nothing
     serve(Line(0, answers))
     # A module may hang or crash when it is taken down, and a PIN must not outlive this line.
     os._exit(0)

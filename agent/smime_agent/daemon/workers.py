@@ -75,7 +75,7 @@ class WorkerProcess:
         settings: dict[str, Any] = {"module": module, "substitutes": substitutes, "pinentry": pinentry}
         # -P: else Python would look for modules in the current folder first, which may be somebody else's.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "smime_agent.daemon.worker",
+            sys.executable, "-P", "-m", "smime_agent.daemon.worker", str(os.getpid()),
             stdin=PIPE, stdout=PIPE, env=cleaned(os.environ, keep), pass_fds=inherited, start_new_session=True,
         )  # fmt: skip
         worker = cls(process, module)
