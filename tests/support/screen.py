@@ -79,7 +79,7 @@ class Screen:
         deadline = time.monotonic() + _SECONDS
         while not there():
             assert time.monotonic() < deadline, f"no {what}; the screen shows\n{self.text}"
-            assert self._read(0.2) or self.process.poll() is None, f"ended without {what}:\n{self.text}"
+            assert self.read(0.2) or self.process.poll() is None, f"ended without {what}:\n{self.text}"
         return self.text
 
     def type(self, keys: str) -> None:
@@ -96,12 +96,13 @@ class Screen:
         deadline = time.monotonic() + _SECONDS
         while self.process.poll() is None:
             assert time.monotonic() < deadline, f"it does not end; the screen shows\n{self.text}"
-            self._read(0.1)
-        while self._read(0.05):
+            self.read(0.1)
+        while self.read(0.05):
             pass
         return self.process.wait()
 
-    def _read(self, seconds: float) -> bool:
+    def read(self, seconds: float) -> bool:
+        """Take in what is drawn, if anything is within that time."""
         if not select.select([self._ours], [], [], seconds)[0]:
             return False
         self._stream.feed(os.read(self._ours, 65536))

@@ -27,7 +27,6 @@ COMMANDS = {
 }
 #: What other programs call and nobody types: it is not listed.
 UNLISTED = {"neomutt": "neomutt"}
-_SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 
 
 class LazyGroup(TyperGroup):
@@ -58,12 +57,9 @@ def _show_version(value: bool) -> None:
 def _show_completion(shell: str | None) -> None:
     if shell is None:
         return
-    from typer._completion_shared import get_completion_script  # where --show-completion of Typer has it
+    from smime_agent.cli.completion import script
 
-    if shell not in _SHELLS:
-        msg = f"there is completion for {', '.join(_SHELLS)}, not for '{shell}'"
-        raise typer.BadParameter(msg)
-    typer.echo(get_completion_script(prog_name="smime-agent", complete_var="_SMIME_AGENT_COMPLETE", shell=shell))
+    typer.echo(script(shell), nl=False)
     raise typer.Exit
 
 
@@ -102,8 +98,9 @@ def root(
 
 def command() -> Any:  # noqa: ANN401 - Typer keeps its Click to itself
     """The whole tree as one command; it also answers the shell's questions for completion."""
-    if "_SMIME_AGENT_COMPLETE" in os.environ:
-        from typer._completion_classes import completion_init
+    tree = typer.main.get_command(app)
+    if "_SMIME_AGENT_COMPLETE" not in os.environ:
+        return tree
+    from smime_agent.cli.completion import completer
 
-        completion_init()
-    return typer.main.get_command(app)
+    return completer(tree, os.environ["_SMIME_AGENT_COMPLETE"])
