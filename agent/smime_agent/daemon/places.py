@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from smime_agent.algorithms import Digest, SignatureAlgorithm, SignatureScheme
+from smime_agent.daemon.dialogue import one_line
 from smime_agent.errors import AgentError, SmimeAgentError
 from smime_agent.verdict import Code, UntrustworthyError
 
@@ -56,7 +57,7 @@ class TokenPlace:
     @property
     def name(self) -> str:
         """How people are told which token it is."""
-        return f"token '{self.label}'" if self.label else "the token without a label"
+        return f"token '{one_line(self.label)}'" if self.label else "the token without a label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,14 @@ class KeyPlace:
         return {**_without_token(self), "token": self.token.values()}
 
     @property
+    def pair(self) -> KeyPlace:
+        """The pair, whichever half was seen: the halves may have other labels (OpenSC gives them such)."""
+        return self if self.public_key_info is None else replace(self, label="")
+
+    @property
     def name(self) -> str:
         """How people are told which key it is."""
-        label = f" '{self.label}'" if self.label else ""
+        label = f" '{one_line(self.label)}'" if self.label else ""
         return f"key {self.id.hex() or '(without id)'}{label}"
 
 
@@ -147,9 +153,10 @@ def read_error(fields: Fields) -> SmimeAgentError:
 
 @cache
 def _kinds() -> Mapping[str, type[SmimeAgentError]]:
-    from smime_agent.cms.ciphers import DecryptionError  # which is one of them once it is loaded
+    from smime_agent.cms.ciphers import DecryptionError  # which are among them once they are loaded
+    from smime_agent.daemon.signable import NotSignableError
 
-    kinds: list[type[SmimeAgentError]] = [DecryptionError, *_below(SmimeAgentError)]
+    kinds: list[type[SmimeAgentError]] = [DecryptionError, NotSignableError, *_below(SmimeAgentError)]
     return {kind.code: kind for kind in kinds if kind is not UntrustworthyError}
 
 
