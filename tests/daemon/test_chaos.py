@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import subprocess
 import sys
@@ -56,7 +57,9 @@ def test_chaos(both: SoftToken, faulty: Faulty, small_disk: Path) -> None:
         for thread in (mischief, *clients):
             thread.start()
         for thread in (*clients, mischief):
-            thread.join(6 * PATIENCE)
+            thread.join(3 * PATIENCE)
+            if thread.is_alive():
+                faulthandler.dump_traceback(all_threads=True)
             assert not thread.is_alive(), f"{thread.name} waits for ever: {mischief.failure!r}"
         tell(record, mischief)
         assert mischief.failure is None
