@@ -197,6 +197,22 @@ def test_what_can_follow_is_described(home: Path, name: str) -> None:
     assert "Show one token: what it is" in shown
 
 
+@pytest.mark.slow
+@pytest.mark.interop
+def test_zsh_finds_its_script_in_a_folder_of_functions(home: Path) -> None:
+    functions = home / "functions"
+    functions.mkdir()
+    (functions / "_smime-agent").write_bytes((home / "zsh").read_bytes())
+    with Screen(SHELLS["zsh"][0], environment(home), home / "desk") as screen:
+        setup = f"PS1='READY> '; fpath=({functions} $fpath); autoload -Uz compinit; compinit -u -D"
+        screen.type(f"{setup}; clear; echo wiped\r")
+        screen.until(lambda: screen.lines[0] == "wiped" and "READY>" in screen.text, "fresh prompt")
+        for _ in range(2):  # the first time it is loaded
+            assert called(screen, "sign --token 1") == ["sign", "--token", "1 my token"]
+            screen.type("clear; echo again\r")
+            screen.until(lambda: screen.lines[0] == "again", "fresh prompt")
+
+
 # Without a shell
 
 

@@ -42,7 +42,7 @@ _smime_agent_completion() {
         *) compadd -l -d shown -a -- values ;;
     esac
 }
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+if [[ $funcstack[1] == _smime-agent ]]; then
     _smime_agent_completion "$@"
 else
     compdef _smime_agent_completion smime-agent
