@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smime_agent.daemon.audit import verify_log
-from tests.daemon.chaos import PATIENCE, TRIES, ActivatedAgent, Client, Mischief, Record, leftovers, settled
+from smime_agent.errors import AuditError
+from tests.daemon.chaos import PATIENCE, TRIES, ActivatedAgent, Client, Mischief, Record, disk_full, leftovers, settled
 from tests.daemon.uses import User, descriptors, resident
+from tests.support.agent import RunningAgent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +61,7 @@ def test_chaos(both: SoftToken, faulty: Faulty, small_disk: Path) -> None:
         for thread in (*clients, mischief):
             thread.join(3 * PATIENCE)
             if thread.is_alive():
+                tell(record, mischief)
                 faulthandler.dump_traceback(all_threads=True)
             assert not thread.is_alive(), f"{thread.name} waits for ever: {mischief.failure!r}"
         tell(record, mischief)
@@ -70,6 +73,20 @@ def test_chaos(both: SoftToken, faulty: Faulty, small_disk: Path) -> None:
         assert resident(agent.process.pid) < 150 << 20
     assert not leftovers(str(faulty.script.path), str(small_disk))
     judge(record, mischief, agent, faulty)
+
+
+def test_no_key_is_used_while_the_log_has_no_room(alice: SoftToken, faulty: Faulty, tmp_path: Path) -> None:
+    variables = faulty.script.environment
+    running = RunningAgent(tmp_path / "agent", module=str(faulty.module), variables=variables)
+    with running as agent, agent.client() as client:
+        user = User(client, alice.label)
+        user.sign()
+        before = faulty.script.calls().count("C_Sign")
+        with disk_full(agent), pytest.raises(AuditError):
+            user.sign()
+        assert faulty.script.calls().count("C_Sign") == before
+        user.sign()
+        verify_log(agent.audit_log)
 
 
 def judge(record: Record, mischief: Mischief, agent: ActivatedAgent, faulty: Faulty) -> None:
