@@ -91,7 +91,7 @@ class Asking:
         Raises:
             PinUnavailableError: there is none.
         """
-        if self._kept is not None:
+        if self._kept is not None and self._occasion is not None and self._occasion.keep:  # not each key may use it
             self.source = "kept"
             return Pin(self._kept.reveal())
         if self._source.kind is not PinSourceKind.PROMPT:

@@ -21,7 +21,7 @@ from smime_agent.keyring.signing import TokenKeyring
 from smime_agent.keys import KeyQuery, ToBeSigned, WrappedKey
 from smime_agent.tokens import module as modules
 from smime_agent.tokens.decrypter import TokenDecrypter
-from smime_agent.tokens.objects import read_objects
+from smime_agent.tokens.objects import labels_of, read_objects
 from smime_agent.tokens.pins import PinSource
 from smime_agent.tokens.session import TokenSession
 from smime_agent.tokens.signer import SigningKey
@@ -184,6 +184,17 @@ class Bench:
         fields.finish()
         return {"yes": self._asking.confirm(occasion)}
 
+    def do_find(self, fields: Fields) -> Result:
+        """What the token says of a key that a client named, and whether it will say the same after a login."""
+        place = KeyPlace.read(fields.object("key"))
+        fields.finish()
+        session, key = self._held(), self._key(place)
+        return {
+            "key": KeyPlace.of(session.token.info, key).values(),
+            "labels": list(dict.fromkeys(labels_of(session, key))),
+            "sure": key.private_seen,
+        }
+
     # --- operations --------------------------------------------------------------------------------------------------
 
     def do_sign(self, fields: Fields) -> Result:
@@ -224,7 +235,7 @@ class Bench:
 
     def _key(self, place: KeyPlace) -> TokenKey:
         info = self._held().token.info
-        found = [key for key in self._looked().objects.keys if KeyPlace.of(info, key) == place]
+        found = [key for key in self._looked().objects.keys if KeyPlace.of(info, key).pair == place.pair]
         if not found:
             raise NoKeyError(f"{place.name} is no longer on {place.token.name}")
         return max(found, key=lambda key: key.private_seen)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from smime_agent.daemon.descriptions import read_info
 from smime_agent.daemon.holder import Holder
-from smime_agent.daemon.places import TokenPlace
+from smime_agent.daemon.places import KeyPlace, TokenPlace
 from smime_agent.daemon.protocol import Fields
 from smime_agent.daemon.workers import WorkerProcess
 from smime_agent.errors import (
@@ -61,7 +61,7 @@ class Broker:
         self._config, self._audit = config, audit
         self._holders: dict[TokenPlace, Holder] = {}
         self._scouts: dict[str, _Scout] = {}
-        self._refused: dict[TokenPlace, PinError] = {}
+        self._refused: dict[TokenPlace | KeyPlace, PinError] = {}
         self._substitutes = os.urandom(32)
 
     @property

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from smime_agent.config import Confirmation, Scope
 from smime_agent.daemon.lanes import ElsewhereError, Lanes
 from smime_agent.daemon.logins import Login, policy_for, words_for
+from smime_agent.daemon.places import KeyPlace
 from smime_agent.daemon.requester import Requester
 from smime_agent.errors import (
     DeclinedError,
     LoginEndedError,
+    NoKeyError,
     PinError,
     PinIncorrectError,
     PinLockedError,
@@ -27,13 +30,23 @@ if TYPE_CHECKING:
     from smime_agent.config import AgentConfig, KeyPolicy
     from smime_agent.daemon.audit import AuditLog
     from smime_agent.daemon.lanes import Lane, StartWorker
-    from smime_agent.daemon.places import KeyPlace, TokenPlace
+    from smime_agent.daemon.places import TokenPlace
     from smime_agent.daemon.protocol import Fields
 
 #: Seconds between two looks whether a token that somebody is logged in to is still there.
 POLL: Final = 2.0
 #: What workers answer when the token is not there any more.
 _GONE: Final = (TokenRemovedError, TokenAbsentError)
+_HAS_LEFT: Final = "the program that asked has gone"
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A key as the token shows it, whatever a client calls it; after a login it may show more unless it is ``sure``."""
+
+    key: KeyPlace
+    policy: KeyPolicy
+    sure: bool
 
 
 class Holder:
@@ -48,7 +61,7 @@ class Holder:
         *,
         workers: int,
         on_end: Callable[[Holder], None],
-        refused: dict[TokenPlace, PinError] | None = None,
+        refused: dict[TokenPlace | KeyPlace, PinError] | None = None,
     ) -> None:
         """Hold the token at ``place`` by ``workers`` processes; ``on_end`` is told when that is over.
 
@@ -62,6 +75,7 @@ class Holder:
         is_shared = all(policy.scope is Scope.TTL for policy in (config.policy, *config.keys))
         self.lanes = Lanes(place, workers if is_shared else 1, config.timeout, start)
         self._allowed: set[tuple[KeyPlace, str]] = set()
+        self._keys: dict[KeyPlace, _Known] = {}
         self._has_login = asyncio.Event()
         self._watching = asyncio.create_task(self._watch())
 
@@ -108,24 +122,28 @@ class Holder:
         """
 
         async def use(lane: Lane) -> Fields:
-            policy = policy_for(self._config, key)
             verb = "sign" if task == "sign" else "decrypt"
-            await self._consent(lane, requester, key, policy, verb)
-            wants = f"wants to {verb} with {key.name}"
-            login = await self._logged_in(lane, requester, key, policy, wants)
+            known, login = await self._permitted(lane, requester, key, verb)
+            place, policy = known.key, known.policy
+            self._check_refused(place.pair)
+            wants = f"wants to {verb} with {place.name}"
             occasion = requester.occasion(wants, words_for(policy), keep=policy.keep_pin)
             use = {
                 "operation": task,
                 **self._named(),
-                "key": {"id": key.id.hex(), "label": key.label},
+                "key": {"id": place.id.hex(), "label": place.label},
                 "program": requester.program_values,
                 **facts,
             }
+            _check_there(requester)
             with _Use(self._audit, login, use) as written:
                 login.use(policy, self._now())
                 try:
-                    answer = await self._ask(lane, requester, task, key=key.values(), occasion=occasion, **values)
+                    answer = await self._ask(lane, requester, task, key=place.values(), occasion=occasion, **values)
                     written.done(answer.text("pin"))
+                except PinError as error:
+                    self._refuse(place.pair, error)  # it wants a PIN of its own
+                    raise
                 finally:
                     if self.login is login and login.is_spent:
                         self.drop("used up")
@@ -138,14 +156,21 @@ class Holder:
     async def _ask(self, lane: Lane, requester: Requester, task: str, **values: Any) -> Fields:  # noqa: ANN401 - any JSON
         """What the worker answers. Where it has failed, or the token is gone, the login is too."""
         self._notice_death(lane)
+        _check_there(requester)
         worker = await self.lanes.worker(lane)
+
+        def hears(event: str, facts: Fields) -> None:
+            requester.hears(event, facts)
+            if requester.is_asked and requester.is_gone:  # nobody is there to answer the dialogue
+                worker.end(LoginEndedError(_HAS_LEFT))
+
         try:
-            return await worker.call(task, seconds=self._config.timeout, on_event=requester.hears, **values)
+            return await worker.call(task, seconds=self._config.timeout, on_event=hears, **values)
         except SmimeAgentError as error:
             if isinstance(error, _GONE):
                 self.drop("removed", error)
             elif worker.is_ended and lane.worker in {worker, None} and self.lanes.failed(lane):
-                self.drop("its module failed", error)
+                self.drop(_HAS_LEFT if requester.is_gone else "its module failed", error)
             raise
 
     def _notice_death(self, lane: Lane) -> None:
@@ -161,10 +186,40 @@ class Holder:
 
     # --- consent and login -------------------------------------------------------------------------------------------
 
+    async def _permitted(self, lane: Lane, requester: Requester, key: KeyPlace, verb: str) -> tuple[_Known, Login]:
+        """A key that may be used now. What a client says of it serves to find it, and for nothing else."""
+        try:
+            known = await self._find(lane, requester, key)
+        except NoKeyError:
+            if self.login is not None:
+                raise
+            await self._log_in(lane, requester)  # it may be hidden
+            known = await self._find(lane, requester, key)
+        while True:
+            await self._consent(lane, requester, known.key, known.policy, verb)
+            login = await self._logged_in(
+                lane, requester, known.key, known.policy, f"wants to {verb} with {known.key.name}"
+            )
+            after = known if known.sure else await self._find(lane, requester, key)
+            if after.policy == known.policy:
+                return after, login
+            login.turn_out(after.key, after.policy)
+            known = after
+
+    async def _find(self, lane: Lane, requester: Requester, key: KeyPlace) -> _Known:
+        if key not in self._keys:
+            answer = await self._ask(lane, requester, "find", key=key.values())
+            place = KeyPlace.read(answer.object("key"))
+            known = _Known(place, policy_for(self._config, place, answer.texts("labels")), answer.flag("sure"))
+            if not known.sure or self.login is None:
+                return known
+            self._keys[key] = known
+        return self._keys[key]
+
     async def _consent(self, lane: Lane, requester: Requester, key: KeyPlace, policy: KeyPolicy, verb: str) -> None:
         if policy.confirm is Confirmation.NEVER:
             return
-        known = (key, requester.identity)
+        known = (key.pair, requester.identity)
         if policy.confirm is Confirmation.FIRST and known in self._allowed:
             return
         term = "from now on" if policy.confirm is Confirmation.FIRST else "this once"
@@ -182,7 +237,8 @@ class Holder:
     async def _logged_in(self, lane: Lane, requester: Requester, key: KeyPlace, policy: KeyPolicy, wants: str) -> Login:
         self._notice_death(lane)
         if self.login is not None:
-            self.login.adopt(key, policy)
+            if self.login.client is requester.client:
+                self.login.adopt(key, policy)
             if self.login.permits(key, policy, self._now()):
                 return self.login
         return await self._new_login(lane, requester, key, policy, wants)
@@ -196,18 +252,15 @@ class Holder:
             raise ElsewhereError
         occasion = requester.occasion(wants, words_for(policy), keep=policy.keep_pin)
         facts = {**self._named(), "program": requester.program_values}
-        if self._refused is not None and (before := self._refused.get(self.place)) is not None:
-            hint = "put the PIN right; after 'smime-agent agent lock' it is tried again"
-            raise type(before)(f"not tried: {before}", hint=hint)
+        self._check_refused(self.place)
         try:
             answer = await self._ask(lane, requester, "login", occasion=occasion)
         except PinError as error:
-            if self._refused is not None and isinstance(error, (PinIncorrectError, PinLockedError)):
-                self._refused[self.place] = error
+            self._refuse(self.place, error)
             self._audit.append("login", **facts, outcome=error.code)
             raise
         pin = answer.text("pin")
-        self.login = login = Login(key, policy, self._now(), pin)
+        self.login = login = Login(key, policy, self._now(), pin, requester.client)
         self._has_login.set()
         try:
             self._audit.append("login", **facts, outcome="done", pin=pin)
@@ -219,12 +272,23 @@ class Holder:
             raise LoginEndedError(f"the login to {self.place.name} has ended already")
         return login
 
+    def _refuse(self, whose: TokenPlace | KeyPlace, error: PinError) -> None:
+        """Remember a PIN that was wrong, unless a person typed it."""
+        if self._refused is not None and isinstance(error, (PinIncorrectError, PinLockedError)):
+            self._refused[whose] = error
+
+    def _check_refused(self, whose: TokenPlace | KeyPlace) -> None:
+        if self._refused is not None and (before := self._refused.get(whose)) is not None:
+            hint = "put the PIN right; after 'smime-agent agent lock' it is tried again"
+            raise type(before)(f"not tried: {before}", hint=hint)
+
     # --- the end of a login ------------------------------------------------------------------------------------------
 
     def drop(self, reason: str, error: SmimeAgentError | None = None) -> None:
         """End the login and the workers at once. What is running ends with ``error``."""
         login, self.login = self.login, None
         self._allowed.clear()
+        self._keys.clear()
         self.lanes.end(error or LoginEndedError(f"the login to {self.place.name} has ended: {reason}"))
         if login is not None:
             with suppress(SmimeAgentError):  # the login ends, whether that can be written down or not
@@ -270,6 +334,11 @@ class Holder:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _check_there(requester: Requester) -> None:
+    if requester.is_gone:
+        raise LoginEndedError(_HAS_LEFT)
 
 
 class _Use:

@@ -122,6 +122,7 @@ class Lanes:
             answer: _Answer = await job.answer
         except asyncio.CancelledError:
             job.answer.cancel()
+            requester.is_gone = True
             for lane in self.lanes:
                 if lane.job is job and requester.is_asked:  # nobody is there to answer the dialogue
                     lane.end(LoginEndedError("the program that asked has gone"))

@@ -6,13 +6,15 @@ A PIN becomes a login. A key whose scope is `ttl` may use the login that any key
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from smime_agent.config import KeyPolicy, Scope
 from smime_agent.tokens.uri import SCHEME, Pkcs11Uri
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
     from smime_agent.config import AgentConfig
     from smime_agent.daemon.places import KeyPlace
 
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
 class Login:
     """A login to a token, which ``key`` began; none if it was for looking only. Times are seconds of one clock.
 
-    ``pin`` says where the PIN came from.
+    ``pin`` says where the PIN came from, ``client`` for whom it was typed.
     """
 
     key: KeyPlace | None
     policy: KeyPolicy
     since: float
     pin: str
+    client: Hashable = None
     last_used: float = 0.0
     used: int = 0
     #: The shortest of all keys that use it.
@@ -44,13 +47,22 @@ class Login:
             return False
         if policy.scope is Scope.TTL:
             return not self.is_spent
-        return self.key == key and not self.is_spent
+        return self.key is not None and self.key.pair == key.pair and not self.is_spent
 
     def adopt(self, key: KeyPlace, policy: KeyPolicy) -> None:
-        """A login that was for looking only, and was not used, becomes that of the first key."""
+        """A login that was for looking only, and was not used, becomes that of the first key.
+
+        It does not hold longer by that: the person was told for how long.
+        """
         if self.key is None and not self.used:
             self.key, self.policy = key, policy
-            self.idle, self.absolute = policy.idle, policy.absolute
+            self.idle, self.absolute = min(self.idle, policy.idle), min(self.absolute, policy.absolute)
+
+    def turn_out(self, key: KeyPlace, policy: KeyPolicy) -> None:
+        """After the login more can be seen of the key that it was for, and it is under another policy."""
+        if not self.used:
+            self.key = None
+            self.adopt(key, policy)
 
     def use(self, policy: KeyPolicy, now: float) -> None:
         """Count one use."""
@@ -80,13 +92,17 @@ class Login:
         return min(self.last_used + self.idle, self.since + self.absolute)
 
 
-def policy_for(config: AgentConfig, key: KeyPlace) -> KeyPolicy:
+def policy_for(config: AgentConfig, key: KeyPlace, labels: Sequence[str] = ()) -> KeyPolicy:
     """The policy of a key: the first that names it by label, id or ``pkcs11:`` URI, else the one for all.
+
+    ``labels`` are those of its halves, each of which may be meant.
 
     Raises:
         UsageError: a policy has a URI that cannot be read.
     """
-    return next((policy for policy in config.keys if policy.key and _is_meant(policy.key, key)), config.policy)
+    names = [replace(key, label=label) for label in labels or (key.label,)]
+    meant = (policy for policy in config.keys if policy.key and any(_is_meant(policy.key, name) for name in names))
+    return next(meant, config.policy)
 
 
 def _is_meant(name: str, key: KeyPlace) -> bool:

@@ -28,6 +28,8 @@ class Requester:
     tell: Callable[..., None] = lambda _event, **_facts: None
     #: A dialogue is on the person's screen now.
     is_asked: bool = False
+    #: Nobody waits for it any more.
+    is_gone: bool = False
 
     @property
     def name(self) -> str:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from smime_agent.daemon.bench import Bench
 
 #: What a worker is asked for, and the method of :class:`.Bench` that does it.
-TASKS: Final = ("list", "bind", "look", "choose", "login", "join", "sign", "unwrap", "check", "confirm")
+TASKS: Final = ("list", "bind", "look", "find", "choose", "login", "join", "sign", "unwrap", "check", "confirm")
 _READ: Final = 1 << 16
+#: What a client said, and who and where it is, which takes more room than it did there.
+_LONGEST: Final = 8 * MAX_REQUEST
 
 
 class Line:
@@ -33,7 +35,7 @@ class Line:
     def __init__(self, reading: int, writing: int) -> None:
         """Read from and write to these descriptors."""
         self._reading, self._writing = reading, writing
-        self._frames = Frames(MAX_REQUEST)
+        self._frames = Frames(_LONGEST)
         self._waiting: list[dict[str, Any]] = []
         self._lock = threading.Lock()
 

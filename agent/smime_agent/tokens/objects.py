@@ -107,6 +107,15 @@ def read_objects(session: TokenSession) -> TokenObjects:
     return TokenObjects(tuple(_completed(key, public, certificates) for key in known), certificates)
 
 
+def labels_of(session: TokenSession, key: TokenKey) -> tuple[str, ...]:
+    """The labels of the halves of a key that can be seen now: OpenSC gives them other ones."""
+    with session.calling():
+        halves = [_read_key(found, private=False) for found in session.objects(ObjectClass.PUBLIC_KEY)]
+        halves += [_read_key(found, private=True) for found in session.objects(ObjectClass.PRIVATE_KEY)]
+    same = [half for half in halves if (half.id, half.algorithm.kind) == (key.id, key.algorithm.kind)]
+    return tuple(half.label for half in same if half.public_key_info in {None, key.public_key_info})
+
+
 def find_private(session: TokenSession, key: TokenKey) -> pkcs11.PrivateKey:
     """The private key object of ``key``, in the working session. The caller holds the lock.
 
