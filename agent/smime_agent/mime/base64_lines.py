@@ -33,17 +33,19 @@ def decoded_in_place(source: Source, start: int, end: int) -> tuple[Source, bool
     match = _LINE.match(source.read(start, min(start + _LONGEST, end)))
     if match is None or len(match[1]) % 4:
         return None
-    lines = _Lines(source, start, end, (len(match[0]), len(match[1]) // 4 * 3))
+    lines = _Lines(source, start, end, len(match[0]), len(match[1]))
     return (Source.from_reader(lines.read, lines.size), lines.trailing) if lines.are_regular() else None
 
 
 class _Lines:
     """Blocks of a fixed number of lines, and what is left after them, which is decoded and held."""
 
-    def __init__(self, source: Source, start: int, end: int, line: tuple[int, int]) -> None:
+    def __init__(self, source: Source, start: int, end: int, line: int, columns: int) -> None:
         self._source, self._start = source, start
+        #: The octets of a line, its end included, and without that.
+        self._line, self._columns = line, columns
         #: The octets of a block as it stands, and decoded.
-        self._step, self._decoded = (octets * (_BLOCK // line[0]) for octets in line)
+        self._step, self._decoded = (octets * (_BLOCK // line) for octets in (line, columns // 4 * 3))
         self._blocks = max((end - start) // self._step - 1, 0)
         rest = Base64Decoder()
         self._held = b"".join(rest.decode(source.chunks(start + self._blocks * self._step, end)))
@@ -77,9 +79,22 @@ class _Lines:
 
     def _octets(self, raw: bytes) -> bytes:
         try:
-            block = b"" if b"=" in raw else b64decode(raw)
+            block = b"" if b"=" in raw else self._without_ends(raw) or b64decode(raw)
         except binascii.Error:
             block = b""
         if len(block) != self._decoded:
             raise UntrustworthyError(Code.MALFORMED_CMS, "in the lines of the base64 stands something else")
         return block
+
+    def _without_ends(self, raw: bytes) -> bytes | None:
+        """The lines decoded, if all are as the first and hold base64 alone: in less than half the time."""
+        ends = [(at, raw[at :: self._line]) for at in range(self._line - 1, self._columns - 1, -1)]
+        if any(octets != end * len(octets) for (_, octets), end in zip(ends, (b"\n", b"\r"), strict=False)):
+            return None
+        base64 = bytearray(raw)
+        for gone, (at, _) in enumerate(ends):
+            del base64[at :: self._line - gone]
+        try:
+            return b64decode(base64, validate=True)
+        except binascii.Error:
+            return None
