@@ -106,6 +106,9 @@ def look_over(chunks: Iterable[bytes], *, binary: bool = False, enclosed: bool =
 
 def _look_at(block: bytes, *, enclosed: bool) -> Lines:
     """One block of lines, none of which goes on after it."""
+    growth = _growth_of_even(block) if enclosed else None
+    if growth is not None:
+        return Lines(None, growth)
     lines = block.replace(b"\r", b"")
     canonical = lines.replace(b"\n", b"\r\n")
     if canonical != block and len(block) - len(lines) != block.count(b"\r\n"):
@@ -123,3 +126,22 @@ def _has_long_line(lines: bytes) -> bool:
             return True
         position = line_feed + 1
     return False
+
+
+def _growth_of_even(block: bytes) -> int | None:
+    """How much lines of one length, as those of base64 are, grow with CRLF line ends; None where they are not even.
+
+    Or not 7bit. It takes a fourth of the time of finding line ends wherever they are.
+    """
+    length = block.find(b"\n") + 1
+    count, rest = divmod(len(block), length or 1)
+    if rest or not 1 < length <= LINE_LIMIT:
+        return None
+    width = 2 if block[length - 2 : length] == b"\r\n" else 1
+    others = bytearray(block)
+    for end, at in zip(b"\n\r"[:width], (length - 1, length - 2), strict=False):
+        if block[at::length].count(end) != count:
+            return None
+        others[at::length] = b" " * count
+    is_clean = others.isascii() and not any(octet in others for octet in (b"\0", b"\r", b"\n"))
+    return count * (2 - width) if is_clean else None
