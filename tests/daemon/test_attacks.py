@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import time
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,18 +17,19 @@ from pkcs11 import Attribute, ObjectClass
 from smime_agent.algorithms import KeyType
 from smime_agent.daemon.protocol import VERSION
 from smime_agent.daemon.remote import RemoteSigner
-from smime_agent.errors import NoKeyError, PinIncorrectError, SmimeAgentError
+from smime_agent.errors import AmbiguousError, NoKeyError, PinIncorrectError, SmimeAgentError
+from smime_agent.keys import Pin
+from smime_agent.tokens.provision import set_user_pin
+from smime_agent.tokens.token import Search
 from tests.daemon.uses import User, begin, until, workers
 from tests.support.agent import RunningAgent
 from tests.support.ca import Wanted
-from tests.support.softhsm import PIN
+from tests.support.softhsm import MODULE, PIN, SO_PIN, SoftToken
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.ca import Authority
     from tests.support.faulty import Faulty
-    from tests.support.softhsm import SoftHsm, SoftToken
+    from tests.support.softhsm import SoftHsm
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +160,48 @@ def test_a_pin_of_the_configuration_that_a_key_refuses_is_tried_once(
             with pytest.raises(PinIncorrectError):
                 user.sign()
         assert faulty.logins() == 2
+
+
+def test_a_wrong_pin_that_a_key_refuses_is_in_the_log_as_typed(
+    alice: SoftToken, faulty: Faulty, tmp_path: Path
+) -> None:
+    faulty.script.write(always_authenticate="all")
+    environment = faulty.script.environment
+    agent = RunningAgent(tmp_path / "agent", pins=[PIN, "wrong"], module=str(faulty.module), variables=environment)
+    with agent, agent.client() as client:
+        user = User(client, alice.label)
+        user.sign()
+        with pytest.raises(PinIncorrectError):
+            user.sign()
+        outcomes = [(entry.facts["outcome"], entry.facts["pin"]) for entry in agent.log("outcome")]
+        assert outcomes == [("done", "pinentry"), ("pin-incorrect", "pinentry")]
+        login, operation = agent.pinentry.descriptions()
+        assert ("until it is not used" in login, "good for this once" in operation) == (True, True)
+
+
+def test_a_login_does_not_choose_between_tokens_that_are_called_the_same(
+    softhsm: SoftHsm, issuing_ca: Authority, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        softhsm.new_token("twins", user_pin=False)
+    found = Search("twins", MODULE).tokens()
+    for token in found:
+        one = SoftToken(str(token.info.uri))
+        with one.session(writable=True) as session:
+            set_user_pin(session, Pin(SO_PIN.encode()), Pin(PIN.encode()))
+        one.enrol(issuing_ca, KeyType.EC_P256)
+    with RunningAgent(tmp_path) as agent, agent.client() as client:
+        User(client, str(found[0].info.uri)).sign()
+        with pytest.raises(AmbiguousError):
+            User(client, "twins").sign()
+
+
+@pytest.mark.slow
+def test_how_to_end_an_agent_that_does_not_answer_ends_it(tmp_path: Path) -> None:
+    with RunningAgent(tmp_path) as agent:
+        agent.process.send_signal(signal.SIGSTOP)
+        result = agent.run("agent", "stop")
+        agent.process.send_signal(signal.SIGCONT)
+        assert result.code == 8
+        pattern = result.err.partition('-f "')[2].partition('"')[0]
+        assert re.search(pattern, Path(f"/proc/{agent.process.pid}/cmdline").read_text().replace("\0", " "))

@@ -102,6 +102,7 @@ class Asking:
         with self._asked():
             pin = dialogue.pin(_TITLE, _text(request, occasion))
         self.source = dialogue.source
+        self._tell("typed", source=self.source)
         return self._keeping(pin)
 
     def _keeping(self, pin: Pin) -> Pin:
@@ -178,6 +179,8 @@ def _text(request: PinRequest, occasion: Occasion) -> str:
         lines.append(request.warning[:1].upper() + request.warning[1:] + ".")
     elif request.tries_left is not None:
         lines.append(f"Tries left: {request.tries_left}.")
-    if occasion.good_for:
-        lines.append(f"The PIN is good {occasion.good_for}.")
+    # With a purpose it is no login, but what the key wants for one operation.
+    good_for = "for this once" if request.purpose and not occasion.keep else occasion.good_for
+    if good_for:
+        lines.append(f"The PIN is good {good_for}.")
     return "\n".join(lines)

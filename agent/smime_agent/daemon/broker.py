@@ -96,8 +96,8 @@ class Broker:
             AmbiguousError: several are.
         """
         held = [one for one in self._holders.values() if one.login is not None and self._fits(one.place, token, module)]
-        if len(held) == 1 and token is not None:  # who is logged in to it is known to be there
-            return held[0]
+        if len(held) == 1 and token is not None and not self._has_another(held[0], token, module):
+            return held[0]  # who is logged in to it is known to be there
         found = await self._matching(token, module, anew=False)
         if not found:
             found = await self._matching(token, module, anew=True)
@@ -161,6 +161,12 @@ class Broker:
                     slot = seen.info.slot_description
                     return bool(slot) and reader.startswith(slot)
         return False
+
+    def _has_another(self, holder: Holder, token: str, module: str | None) -> bool:
+        """Another token was seen that is called the same, or there may be one: a card was put in."""
+        scouts = self._scouts.values()
+        places = [seen.place for scout in scouts for seen in scout.seen if seen.place != holder.place]
+        return any(scout.is_forgotten for scout in scouts) or any(self._fits(one, token, module) for one in places)
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -283,6 +289,11 @@ class _Scout:
         fields = Fields(description, "a token")
         info = read_info(fields.object("info"))
         return Seen(info, description, 1 if fields.flag("removable") else self._config.workers)
+
+    @property
+    def is_forgotten(self) -> bool:
+        """What it saw holds no longer."""
+        return self._looked_at is None
 
     def forget(self) -> None:
         """Look again the next time."""

@@ -25,6 +25,8 @@ _GREETING_SECONDS: Final = 10.0
 #: Seconds without a word from the agent: it gives up earlier itself, and a person has two minutes for a dialogue.
 _SECONDS: Final = 300.0
 _READ: Final = 1 << 18
+#: One that does not answer does not hear 'agent stop' either.
+_HOW_TO_END: Final = """'pkill -KILL -u "$USER" -f "smime.agent agent run"' ends it"""
 _UCRED: Final = struct.Struct("3i")
 
 
@@ -47,7 +49,7 @@ class AgentClient:
             "hello", version=VERSION, program="smime-agent", tty=screen.tty, environment=dict(screen.environment)
         )
         if answer.number("version") != VERSION:
-            raise AgentError("the agent is of another version", hint="'smime-agent agent stop' ends it")
+            raise AgentError("the agent is of another version", hint=_HOW_TO_END)
         connection.settimeout(_SECONDS)
 
     @classmethod
@@ -111,7 +113,7 @@ class AgentClient:
                     break
                 self._on_event(event, answer)
         except TimeoutError:
-            raise AgentError("the agent does not answer", hint="'smime-agent agent stop' ends it") from None
+            raise AgentError("the agent does not answer", hint=_HOW_TO_END) from None
         except OSError as error:
             raise _gone() from error
         if (failure := answer.raw("error")) is not None:

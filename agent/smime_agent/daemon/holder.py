@@ -136,12 +136,14 @@ class Holder:
                 **facts,
             }
             _check_there(requester)
+            requester.typed = None
             with _Use(self._audit, login, use) as written:
                 login.use(policy, self._now())
                 try:
                     answer = await self._ask(lane, requester, task, key=place.values(), occasion=occasion, **values)
                     written.done(answer.text("pin"))
                 except PinError as error:
+                    written.tried(requester.typed)
                     self._refuse(place.pair, error)  # it wants a PIN of its own
                     raise
                 finally:
@@ -357,6 +359,10 @@ class _Use:
         """It was done; ``pin`` says where the PIN came from that this very operation took, if it took one."""
         self._outcome = "done"
         self._pin = self._pin if pin == "login" else pin
+
+    def tried(self, pin: str | None) -> None:
+        """It was not done; ``pin`` says where the PIN came from that was typed for it, if one was."""
+        self._pin = pin or self._pin
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, SmimeAgentError):

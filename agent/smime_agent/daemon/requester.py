@@ -30,6 +30,8 @@ class Requester:
     is_asked: bool = False
     #: Nobody waits for it any more.
     is_gone: bool = False
+    #: Where the last PIN came from that was typed for it.
+    typed: str | None = None
 
     @property
     def name(self) -> str:
@@ -59,5 +61,7 @@ class Requester:
         match event:
             case "asking" | "answered":
                 self.is_asked = event == "asking"
+            case "typed":
+                self.typed = facts.text("source")
             case "touch" | "pad":
                 self.tell(event, token=facts.text("token"))
