@@ -269,6 +269,11 @@ def test_tokens_and_keys_are_answered_without_a_module(home: Path) -> None:
     assert out == "words\n1 my token\tmaker model, serial 0a\n"
 
 
+def test_a_script_that_runs_what_it_is_told_is_told_nothing(home: Path) -> None:
+    env = {**environment(home), "_SMIME_AGENT_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "smime-agent s"}
+    assert run(env=env).out.strip() == b""
+
+
 def test_a_damaged_history_answers_nothing(tmp_path: Path) -> None:
     data = tmp_path / "smime-agent"
     data.mkdir()

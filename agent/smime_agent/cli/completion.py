@@ -43,7 +43,7 @@ class Answer:
 
 def completer(tree: Any, shell: str) -> Any:  # noqa: ANN401 - Typer keeps its Click to itself
     """What stands in the place of a command tree while it is asked for words."""
-    if shell in SCRIPTS:
+    if shell in SCRIPTS or shell == "complete_zsh":  # Typer's script for zsh runs what is in an answer: it gets none
         return Completer(tree, shell)
     from typer._completion_classes import completion_init  # PowerShell, by Typer's own script
 
@@ -82,6 +82,8 @@ class Completer:
         return 0
 
     def _lines(self, words: Sequence[str]) -> Iterator[str]:
+        if self._shell not in SCRIPTS:
+            return
         if self._shell == "bash":
             line, breaks = words
             *others, word = split(line)[1:] or [Word("", "", "")]
