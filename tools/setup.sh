@@ -33,7 +33,7 @@ test_packages=(
     iproute2                        # makes the one device that can always be plugged in and taken out
     util-linux                      # unshare and setpriv: a full disk, another user
     jq                              # reads the audit log
-    man-db groff-base               # shows the manual pages, and warns
+    man-db groff-base mandoc        # show the manual pages, and warn
 )
 
 say() { printf 'setup: %s\n' "$*" >&2; }
