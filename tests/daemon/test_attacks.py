@@ -15,6 +15,7 @@ import pytest
 from pkcs11 import Attribute, ObjectClass
 
 from smime_agent.algorithms import KeyType
+from smime_agent.daemon.logins import clock
 from smime_agent.daemon.protocol import VERSION
 from smime_agent.daemon.remote import RemoteSigner
 from smime_agent.errors import AmbiguousError, NoKeyError, PinIncorrectError, SmimeAgentError
@@ -204,4 +205,12 @@ def test_how_to_end_an_agent_that_does_not_answer_ends_it(tmp_path: Path) -> Non
         agent.process.send_signal(signal.SIGCONT)
         assert result.code == 8
         pattern = result.err.partition('-f "')[2].partition('"')[0]
+        assert pattern
         assert re.search(pattern, Path(f"/proc/{agent.process.pid}/cmdline").read_text().replace("\0", " "))
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="Linux has such a clock")
+def test_the_clock_of_logins_goes_on_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = {time.CLOCK_BOOTTIME: 30_000.0, time.CLOCK_MONOTONIC: 1000.0}  # after a night
+    monkeypatch.setattr(time, "clock_gettime", now.__getitem__)
+    assert clock() == 30_000.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from smime_agent.config import Confirmation, Scope
 from smime_agent.daemon.lanes import ElsewhereError, Lanes
-from smime_agent.daemon.logins import Login, policy_for, words_for
+from smime_agent.daemon.logins import Login, clock, policy_for, words_for
 from smime_agent.daemon.places import KeyPlace
 from smime_agent.daemon.requester import Requester
 from smime_agent.errors import (
@@ -335,7 +335,7 @@ class Holder:
         return {"token": {"label": self.place.label, "serial": self.place.serial}}
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return clock()
 
 
 def _check_there(requester: Requester) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from smime_agent.daemon.logins import clock
 from smime_agent.daemon.turns import Turns
 from smime_agent.errors import AgentError, LoginEndedError, SmimeAgentError, TokenError
 
@@ -87,7 +88,7 @@ class Lanes:
         self._pipes: list[int] = []  # where the first worker hands on the PIN, for the others to read
         self._ends = 0  # how often all workers were ended
         self._closed: SmimeAgentError | None = None
-        self.last_used = asyncio.get_running_loop().time()
+        self.last_used = clock()
         self._tasks = [asyncio.create_task(self._serve(lane)) for lane in self.lanes]
 
     @property
@@ -152,7 +153,7 @@ class Lanes:
                     job.answer.set_result(result)
             finally:
                 lane.job = None
-                self.last_used = asyncio.get_running_loop().time()
+                self.last_used = clock()
 
     async def worker(self, lane: Lane) -> WorkerProcess:
         """The worker of a lane, which is started if there is none.

@@ -6,6 +6,7 @@ A PIN becomes a login. A key whose scope is `ttl` may use the login that any key
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
     from smime_agent.config import AgentConfig
     from smime_agent.daemon.places import KeyPlace
+
+
+def clock() -> float:
+    """Seconds of a clock that goes on while the machine sleeps: a login does not hold longer by that.
+
+    Source: clock_gettime(2); on macOS CLOCK_MONOTONIC is such a clock.
+    """
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @dataclass(slots=True)

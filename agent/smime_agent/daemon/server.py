@@ -13,6 +13,7 @@ from smime_agent.daemon import requests
 from smime_agent.daemon.broker import Broker
 from smime_agent.daemon.connection import Connection
 from smime_agent.daemon.desk import Desk
+from smime_agent.daemon.logins import clock
 from smime_agent.daemon.protocol import VERSION, ProtocolError
 from smime_agent.daemon.systemd import keep_watchdog, notify
 from smime_agent.daemon.workers import all_gone
@@ -145,7 +146,7 @@ class Server:
                     synced = number
 
     def _status(self) -> dict[str, Any]:
-        now = asyncio.get_running_loop().time()
+        now = clock()
         return {
             "version": self._version,
             "protocol": VERSION,
