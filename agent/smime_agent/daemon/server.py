@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 MOST_CLIENTS: Final = 256
 #: Seconds between a use of a key and the moment at which the log of it is on the disk for sure.
 _SYNC: Final = 0.5
+#: A socket of systemd's stays where it is when the agent ends: Python would remove it from 3.13 on.
+_KEPT: Final[dict[str, Any]] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 
 class Server:
@@ -57,7 +60,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopped.set)
         loop.add_signal_handler(signal.SIGHUP, self.lock, "hang-up")
-        servers = [await loop.create_unix_server(lambda: Connection(self), sock=one) for one in sockets]
+        servers = [await loop.create_unix_server(lambda: Connection(self), sock=one, **_KEPT) for one in sockets]
         self._audit.append("agent-started", version=self._version, pid=self.pid)
         watching = [asyncio.create_task(one) for one in (self._sync(), keep_watchdog())] + self._desk.start()
         notify(f"READY=1\nSTATUS=ready, {len(self._broker.modules)} modules")
