@@ -74,10 +74,14 @@ class WorkerProcess:
         inherited = [*relays, *([] if relay is None else [relay])]
         settings: dict[str, Any] = {"module": module, "substitutes": substitutes, "pinentry": pinentry}
         # -P: else Python would look for modules in the current folder first, which may be somebody else's.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "smime_agent.daemon.worker", str(os.getpid()),
-            stdin=PIPE, stdout=PIPE, env=cleaned(os.environ, keep), pass_fds=inherited, start_new_session=True,
-        )  # fmt: skip
+        command = (sys.executable, "-P", "-m", "smime_agent.daemon.worker", str(os.getpid()))
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=PIPE, stdout=PIPE, env=cleaned(os.environ, keep), pass_fds=inherited,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:  # no process, or no descriptor, is to be had now
+            raise TokenError(f"the token cannot be reached: no process can be started ({error.strerror})") from error
         worker = cls(process, module)
         try:
             await worker.call("start", seconds=seconds, **settings, relays=list(relays), relay=relay)
