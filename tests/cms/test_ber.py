@@ -79,6 +79,7 @@ def test_a_string_is_read_in_whatever_pieces(octets: str, held: str) -> None:
         "2480 1f20 00 0000",
         "1f20 00",
         "2480 04ff 0000",
+        "2480 0488 ffffffffffffffff 0000 000000000000",
     ],
 )
 def test_a_string_that_is_none_is_refused(octets: str) -> None:

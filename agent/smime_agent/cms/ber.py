@@ -39,6 +39,8 @@ HIGH_TAG: Final = 0x1F
 INDEFINITE: Final = -1
 _INDEFINITE: Final = 0x80
 _MAX_LENGTH_OCTETS: Final = 8
+#: The first of these octets, of a length of 2**63 and more.
+_TOO_LONG: Final = 0x80
 _HEADER: Final = 2 + _MAX_LENGTH_OCTETS
 
 
@@ -328,6 +330,8 @@ def _long_length(octets: bytes, at: int, count: int) -> int:
     length = octets[at : at + count]
     if len(length) < count:
         malformed("it is cut off")
+    if length[0] >= _TOO_LONG and count == _MAX_LENGTH_OCTETS:  # where it ends is then beyond what counts octets here
+        malformed("a value is longer than what it stands in")
     return int.from_bytes(length)
 
 
