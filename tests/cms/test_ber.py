@@ -105,6 +105,31 @@ def test_pieces_are_put_together(pieces: list[bytes], layers: int) -> None:
     assert contents(indefinite(0x24, octets)) == b"".join(pieces)
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 1, 5, 200, 4096]), st.integers(1, 90)), max_size=4),
+    st.integers(0, 5000),
+    st.none() | st.integers(0, 255),
+)
+def test_pieces_of_one_length_are_stepped_over_as_others_are(
+    runs: list[tuple[int, int]], place: int, octet: int | None
+) -> None:
+    octets = bytearray(indefinite(0x24, *(der.octet_string(bytes(size)) * count for size, count in runs)))
+    if octet is not None:
+        octets[place % len(octets)] = octet
+
+    def found() -> object:
+        reader = reader_of(bytes(octets))
+        try:
+            return reader.string_pieces(reader.element(0, reader.size))
+        except UntrustworthyError as error:
+            return error.reason
+
+    together = found()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ber, "_alike", lambda *_: range(0))
+        assert found() == together
+
+
 def streamed(size: int) -> bytes:
     return indefinite(0x30, indefinite(0xA0, indefinite(0x24, der.octet_string(b"x" * 1024) * (size // 1024))))
 

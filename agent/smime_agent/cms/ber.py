@@ -220,12 +220,12 @@ class Reader:
         at = start + 2
         window, base = self._window, self._base
         last = len(window) - _HEADER
-        looked_at = self._looked_at
+        looked_at, fresh = self._looked_at, True  # a window in which no pieces were stepped over together
         while opened:
             index = at - base
             if index > last or index < 0:
                 index = self._load(at)
-                window, base = self._window, self._base
+                window, base, fresh = self._window, self._base, True
                 last = len(window) - _HEADER
             if at + 2 > limit:
                 malformed("an end-of-contents is missing")
@@ -251,8 +251,11 @@ class Reader:
                 if tag != der.OCTET_STRING:
                     pieces = None
                 elif pieces is not None:
-                    pieces.append(at)
-                    pieces.append(at + length)
+                    pieces.extend((at, at + length))
+                    if fresh:
+                        fresh, alike = False, _alike(window, index, at - base, length, limit - base)
+                        pieces.extend(at + skipped + end for skipped in alike for end in (0, length))
+                        at, looked_at = at + (alike[-1] if alike else 0), looked_at + len(alike)
                 at += length
             if looked_at > self._looked_at_limit:
                 exceeded("too many values")
@@ -321,6 +324,20 @@ def header(octets: bytes, at: int) -> tuple[int, int, int]:
         return tag, at + 2, INDEFINITE
     count = length & 0x7F
     return tag, at + 2 + count, _long_length(octets, at + 2, count)
+
+
+def _alike(window: bytes, start: int, body: int, length: int, limit: int) -> range:
+    """How far behind a value those stand that follow with the same header, in this window and before this limit.
+
+    Programs that stream write all pieces but the last of one length. Where one of them differs, none is told.
+    """
+    step = body - start + length
+    count = min((len(window) - body) // step, (limit - body - length) // step)
+    if count > 0 and all(
+        window[at + step : at + step * count + 1 : step] == window[at : at + 1] * count for at in range(start, body)
+    ):
+        return range(step, step * (count + 1), step)
+    return range(0)
 
 
 def _long_length(octets: bytes, at: int, count: int) -> int:
