@@ -18,7 +18,7 @@ from smime_agent.verdict import Code, UntrustworthyError
 _LINE: Final = re.compile(rb"([A-Za-z0-9+/]{4,996})\r?\n")
 _LONGEST: Final = 1000
 #: Lines are looked at and decoded in blocks of about so many octets; the last one or two of a body are held.
-_BLOCK: Final = 64 * 1024
+_BLOCK: Final = 256 * 1024
 
 
 def decoded_in_place(source: Source, start: int, end: int) -> tuple[Source, bool] | None:
