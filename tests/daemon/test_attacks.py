@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -15,10 +16,11 @@ import pytest
 from pkcs11 import Attribute, ObjectClass
 
 from smime_agent.algorithms import KeyType
+from smime_agent.daemon.client import AgentClient
 from smime_agent.daemon.logins import clock
 from smime_agent.daemon.protocol import VERSION
 from smime_agent.daemon.remote import RemoteSigner
-from smime_agent.errors import AmbiguousError, NoKeyError, PinIncorrectError, SmimeAgentError
+from smime_agent.errors import AgentError, AmbiguousError, NoKeyError, PinIncorrectError, SmimeAgentError
 from smime_agent.keys import Pin
 from smime_agent.tokens.provision import set_user_pin
 from smime_agent.tokens.token import Search
@@ -214,3 +216,12 @@ def test_the_clock_of_logins_goes_on_while_the_machine_sleeps(monkeypatch: pytes
     now = {time.CLOCK_BOOTTIME: 30_000.0, time.CLOCK_MONOTONIC: 1000.0}  # after a night
     monkeypatch.setattr(time, "clock_gettime", now.__getitem__)
     assert clock() == 30_000.0
+
+
+@pytest.mark.parametrize("answer", [b"nonsense", b"[]", b'{"id":7}', b'{"id":1,"event":5}'])
+def test_who_is_no_agent_is_told_from_one(answer: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(answer + b"\n")
+        with pytest.raises(AgentError, match="does not answer as the agent"):
+            AgentClient(ours, lambda _event, _facts: None)

@@ -107,13 +107,15 @@ class AgentClient:
             while True:
                 answer = Fields(self._next(), "the agent's answer")
                 if answer.optional_number("id") not in (self._number, None):
-                    raise ProtocolError("an answer to another request")
+                    raise ProtocolError("an answer to another request")  # noqa: TRY301 - told as all that is below
                 event = answer.optional_text("event")
                 if event is None:
                     break
                 self._on_event(event, answer)
         except TimeoutError:
             raise AgentError("the agent does not answer", hint=_HOW_TO_END) from None
+        except ProtocolError as error:
+            raise ProtocolError(f"who listens does not answer as the agent: {error}", hint=_HOW_TO_END) from error
         except OSError as error:
             raise _gone() from error
         if (failure := answer.raw("error")) is not None:
