@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
+from smime_agent.daemon.places import KeyPlace
+from tests.daemon.uses import User
 from tests.faulty import FaultScript
 from tests.support.agent import RunningAgent
 from tests.support.mails import MAIL
@@ -19,6 +21,7 @@ from tests.support.softhsm import PIN, SoftToken
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.faulty import Faulty
     from tests.support.program import Result
 
 pytestmark = pytest.mark.slow
@@ -197,6 +200,8 @@ def test_a_mail_is_decrypted_through_it(tmp_path: Path, both: SoftToken) -> None
         assert [result.code for result in results] == [0, 0]
         assert {result.out for result in results} == {b"Content-Type: text/plain\r\n\r\nHello\r\n"}
         assert agent.pinentry.asked() == 1
+        (text,) = agent.pinentry.descriptions()
+        assert "wants to decrypt with key 02 'to decrypt'" in text
         uses = agent.log("use")
         assert [use.facts["operation"] for use in uses] == ["unwrap", "unwrap"]
         assert f"{found.certificate.serial_number:x}" in uses[0].facts["recipient"]
@@ -237,3 +242,26 @@ def test_a_wrong_pin_of_the_configuration_is_tried_once(tmp_path: Path, faulty_m
         assert "not tried" in sign(agent).err
         agent.run("agent", "lock")
         assert sign(agent).code == 0
+
+
+def test_a_key_to_decrypt_with_has_its_own_policy_from_the_login_on(
+    both: SoftToken, faulty: Faulty, tmp_path: Path
+) -> None:
+    faulty.script.write(always_authenticate="all")
+    config = '[[agent.keys]]\nkey = "to decrypt"\nkeep_pin = true\n'
+    variables = faulty.script.environment
+    agent = RunningAgent(tmp_path / "agent", config, module=str(faulty.module), variables=variables)
+    with agent, agent.client() as client:
+        user = User(client, both.label)
+        (key,) = [key for key in user.seen.objects.keys if key.label == "to decrypt"]
+        client.ask("login", token=user.seen.place.values(), key=KeyPlace.of(user.seen.info, key).values())
+        for _ in range(3):
+            user.unwrap(bytes(32))
+        assert agent.pinentry.asked() == 1
+
+
+@pytest.mark.parametrize("key", ["", "pkcs11:nonsense=1"])
+def test_a_policy_that_is_for_no_key_is_refused_at_the_start(key: str, tmp_path: Path) -> None:
+    agent = RunningAgent(tmp_path, config=f'[[agent.keys]]\nkey = "{key}"\n')
+    result = agent.run("agent", "start")
+    assert (result.code, "agent.keys" in result.err) == (8, True)

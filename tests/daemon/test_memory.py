@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +28,10 @@ KEEP = "[agent.policy]\nkeep_pin = true\n"
 def found(agent: RunningAgent, pin: str = PIN) -> dict[int, int]:
     """How often the PIN stands in the memory of each process that has it: the agent, and all below it."""
     processes = [agent.process.pid, *sorted(descendants(agent.process.pid))]
-    counts = {pid: occurrences(pid, pin.encode()) for pid in processes}
+    counts = {}
+    for pid in processes:
+        with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile, and has no memory
+            counts[pid] = occurrences(pid, pin.encode())
     return {pid: count for pid, count in counts.items() if count}
 
 

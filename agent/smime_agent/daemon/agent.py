@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from smime_agent.config import load_config, state_directory
 from smime_agent.daemon.audit import AuditLog
 from smime_agent.daemon.hardening import harden
+from smime_agent.daemon.logins import check_policies
 from smime_agent.daemon.runtime import listen, socket_path
 from smime_agent.daemon.server import Server
 from smime_agent.daemon.systemd import listening_sockets
@@ -29,6 +30,7 @@ def run(path: Path | None, version: str) -> None:
         AuditError: the log cannot be written.
     """
     config = load_config()
+    check_policies(config.agent)
     kind, _, name = config.pin_source.partition(":")
     hardening = harden(variables=(name,) if kind == "env" else ())
     with ExitStack() as resources:

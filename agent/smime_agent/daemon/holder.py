@@ -97,13 +97,13 @@ class Holder:
 
         return await self.lanes.do(requester, choose)
 
-    async def log_in(self, requester: Requester) -> None:
-        """Log in, so that what is hidden can be seen, unless that was done.
+    async def log_in(self, requester: Requester, key: KeyPlace | None = None) -> None:
+        """Log in, so that what is hidden can be seen, unless that was done; ``key`` is to be decrypted with afterwards.
 
         Raises:
             PinError, TokenError: it cannot be done.
         """
-        await self.lanes.do(requester, lambda lane: self._log_in(lane, requester))
+        await self.lanes.do(requester, lambda lane: self._log_in(lane, requester, key))
 
     async def use(
         self,
@@ -231,10 +231,16 @@ class Holder:
             raise DeclinedError(f"you did not allow {requester.name} to {verb} with {key.name}")
         self._allowed.add(known)
 
-    async def _log_in(self, lane: Lane, requester: Requester) -> None:
+    async def _log_in(self, lane: Lane, requester: Requester, key: KeyPlace | None = None) -> None:
         self._notice_death(lane)
-        if self.login is None or self._now() >= self.login.ends_at:
-            await self._new_login(lane, requester, None, self._config.policy, f"wants to use {self.place.name}")
+        if self.login is not None and self._now() < self.login.ends_at:
+            return
+        wanted, policy, wants = None, self._config.policy, f"wants to use {self.place.name}"
+        if key is not None:
+            with suppress(NoKeyError):  # it may be hidden
+                known = await self._find(lane, requester, key)
+                wanted, policy, wants = known.key, known.policy, f"wants to decrypt with {known.key.name}"
+        await self._new_login(lane, requester, wanted, policy, wants)
 
     async def _logged_in(self, lane: Lane, requester: Requester, key: KeyPlace, policy: KeyPolicy, wants: str) -> Login:
         self._notice_death(lane)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from smime_agent.config import KeyPolicy, Scope
+from smime_agent.errors import ConfigError, UsageError
 from smime_agent.tokens.uri import SCHEME, Pkcs11Uri
 
 if TYPE_CHECKING:
@@ -112,6 +113,22 @@ def policy_for(config: AgentConfig, key: KeyPlace, labels: Sequence[str] = ()) -
     names = [replace(key, label=label) for label in labels or (key.label,)]
     meant = (policy for policy in config.keys if policy.key and any(_is_meant(policy.key, name) for name in names))
     return next(meant, config.policy)
+
+
+def check_policies(config: AgentConfig) -> None:
+    """Refuse a policy that no key can have.
+
+    Raises:
+        ConfigError: it names no key, or by a URI that cannot be read.
+    """
+    for policy in config.keys:
+        if not policy.key:
+            raise ConfigError("a table of agent.keys names no key", hint='it says for which key it is: key = "mail"')
+        try:
+            if policy.key.lower().startswith(SCHEME):
+                Pkcs11Uri.parse(policy.key)
+        except UsageError as error:
+            raise ConfigError(f"the key of a table of agent.keys: {error}", hint=error.hint) from error
 
 
 def _is_meant(name: str, key: KeyPlace) -> bool:

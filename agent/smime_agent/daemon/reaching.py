@@ -89,10 +89,11 @@ class AgentDoor:
             raise TokenRemovedError(f"{self.info.name} was removed", hint="plug it in again and repeat the command")
         return there.objects
 
-    def login(self, purpose: str) -> None:  # noqa: ARG002 - the agent says itself what it is for
+    def login(self, purpose: str, key: TokenKey | None) -> None:  # noqa: ARG002 - the agent says itself what it is for
         """Have the agent log in."""
+        place = KeyPlace.of(self.info, key).values() if key is not None else None
         try:
-            answer = self._client.ask("login", token=self._token.place.values())
+            answer = self._client.ask("login", token=self._token.place.values(), key=place)
         except PinError as error:
             self.has_asked = not isinstance(error, _NOT_ASKED)
             raise

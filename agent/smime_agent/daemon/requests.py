@@ -10,14 +10,13 @@ from smime_agent.cms.recipient_info import read_recipient_info
 from smime_agent.cms.recipients import read_recipients
 from smime_agent.cms.signer_info import algorithm_of
 from smime_agent.daemon.places import KeyPlace, TokenPlace, read_scheme
-from smime_agent.daemon.protocol import ProtocolError
+from smime_agent.daemon.protocol import Fields, ProtocolError
 from smime_agent.daemon.signable import signable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smime_agent.daemon.broker import Broker
-    from smime_agent.daemon.protocol import Fields
     from smime_agent.daemon.requester import Requester
 
     Result = Mapping[str, Any]
@@ -41,9 +40,13 @@ async def serves(broker: Broker, requester: Requester, fields: Fields) -> Result
 async def log_in(broker: Broker, requester: Requester, fields: Fields) -> Result:
     """A login, and what can be seen after it."""
     place = TokenPlace.read(fields.object("token"))
+    wanted = fields.raw("key")
+    key = KeyPlace.read(Fields(wanted, "the key")) if wanted is not None else None
     fields.finish()
+    if key is not None and key.token != place:
+        raise ProtocolError("the key is on another token")
     holder = await broker.holder_at(place)
-    await holder.log_in(requester)
+    await holder.log_in(requester, key)
     return _answer(await holder.describe(requester), "info", "objects")
 
 

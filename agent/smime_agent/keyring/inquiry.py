@@ -137,7 +137,7 @@ class Inquiry:
         has_its_name = opened.is_logged_in or (key is not None and key.label)  # NSS hides the labels before a login
         if key is not None and has_its_name and not self._is_wanted(opened, key):
             return
-        if not self._login(opened):
+        if not self._login(opened, key):
             return
         key = candidate.key_among(opened.objects)
         if key is None or not key.private_seen or not self._is_wanted(opened, key):
@@ -155,14 +155,14 @@ class Inquiry:
             decrypter = RevivingDecrypter(decrypter, lambda: self._revived(opened, candidate))
         yield Match(candidate.recipient, decrypter, candidate.certificate)
 
-    def _login(self, opened: OpenedToken) -> bool:
-        """Log in; a token that fails must not keep the others from being tried."""
+    def _login(self, opened: OpenedToken, key: TokenKey | None = None) -> bool:
+        """Log in, for ``key`` if that is known; a token that fails must not keep the others from being tried."""
         if opened.is_logged_in:
             return True
         if opened in self._closed:
             return False
         try:
-            self._pool.login(opened)
+            self._pool.login(opened, key)
         except TokenError as error:
             self._failed(opened, error)
         except PinError as error:

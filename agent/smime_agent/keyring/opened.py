@@ -46,8 +46,8 @@ class Door(Protocol):
         """What can be seen now."""
         ...
 
-    def login(self, purpose: str) -> None:
-        """Log in; one PIN is asked for at most."""
+    def login(self, purpose: str, key: TokenKey | None) -> None:
+        """Log in, for ``key`` if that is known; one PIN is asked for at most."""
         ...
 
     def decrypter(self, key: TokenKey) -> Decrypter:
@@ -86,7 +86,7 @@ class TokenDoor:
         """What can be seen now."""
         return read_objects(self._session)
 
-    def login(self, purpose: str) -> None:
+    def login(self, purpose: str, key: TokenKey | None) -> None:  # noqa: ARG002 - a login is the token's
         """Log in."""
         self._session.login(purpose)
 
@@ -153,8 +153,8 @@ class OpenedToken:
             self.index = TokenIndex(objects)
             self._saw(self.info, objects)
 
-    def login(self) -> None:
-        """Log in, if that was not done, and see what there is then.
+    def login(self, key: TokenKey | None = None) -> None:
+        """Log in, for ``key`` if that is known, if that was not done, and see what there is then.
 
         Raises:
             RefusedError: a PIN was asked for, and is not the right one or was not given.
@@ -164,7 +164,7 @@ class OpenedToken:
         if self.is_logged_in:
             return
         try:
-            self._door.login(_PURPOSE)
+            self._door.login(_PURPOSE, key)
         except PinError as error:
             if self._door.has_asked:
                 raise RefusedError(error) from error

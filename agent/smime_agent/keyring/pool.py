@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from smime_agent.errors import PinError
     from smime_agent.keyring.opened import Door
-    from smime_agent.tokens.objects import TokenObjects
+    from smime_agent.tokens.objects import TokenKey, TokenObjects
     from smime_agent.tokens.token import Token, TokenInfo
 
 
@@ -49,8 +49,8 @@ class TokenPool:
         self._opened[place] = opened
         return opened
 
-    def login(self, opened: OpenedToken) -> None:
-        """Log in, unless that was done. Where a PIN was refused none is asked for again.
+    def login(self, opened: OpenedToken, key: TokenKey | None = None) -> None:
+        """Log in, for ``key`` if that is known, unless that was done. Where a PIN was refused none is asked for again.
 
         Raises:
             RefusedError: a PIN was asked for in vain.
@@ -61,7 +61,7 @@ class TokenPool:
         if place in self._refused:
             raise RefusedError(self._refused[place])
         try:
-            opened.login()
+            opened.login(key)
         except RefusedError as refused:
             self._refused[place] = refused.error
             raise
