@@ -22,9 +22,9 @@ __all__ = ["alice", "faulty", "faulty_module"]
 @pytest.fixture(scope="session")
 def both(softhsm: SoftHsm, issuing_ca: Authority) -> SoftToken:
     """A token with a P-256 key to sign and an RSA key to decrypt with. Tests only read it."""
-    if Search("both", MODULE).tokens():
-        return SoftToken("both")
-    token = softhsm.new_token("both")
+    if Search("of the agent", MODULE).tokens():
+        return SoftToken("of the agent")
+    token = softhsm.new_token("of the agent")
     token.enrol(issuing_ca, KeyType.EC_P256, Wanted(name="to sign"))
     use = Wanted(name="to decrypt", digital_signature=False, key_encipherment=True)
     token.enrol(issuing_ca, KeyType.RSA_2048, use, KeyUsage.DECRYPT)

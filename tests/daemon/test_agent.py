@@ -196,7 +196,7 @@ def test_a_mail_is_decrypted_through_it(tmp_path: Path, both: SoftToken) -> None
     certificate = x509.load_der_x509_certificate(found.certificate.encoded)
     mail = OpenSsl(tmp_path).encrypt(b"Content-Type: text/plain\r\n\r\nHello\r\n", certificate)
     with RunningAgent(tmp_path) as agent:
-        results = [agent.run("decrypt", "--agent", "--token", "both", stdin=mail) for _ in range(2)]
+        results = [agent.run("decrypt", "--agent", "--token", both.label, stdin=mail) for _ in range(2)]
         assert [result.code for result in results] == [0, 0]
         assert {result.out for result in results} == {b"Content-Type: text/plain\r\n\r\nHello\r\n"}
         assert agent.pinentry.asked() == 1
