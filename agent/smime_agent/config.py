@@ -88,6 +88,12 @@ class Config:
     workers: int = 1
     agent: AgentConfig = field(default_factory=AgentConfig)
 
+    @property
+    def pin_variables(self) -> tuple[str, ...]:
+        """The variable of the environment that holds the PIN, if one does."""
+        kind, _, name = self.pin_source.partition(":")
+        return (name,) if kind == "env" else ()
+
 
 #: The bounds of numbers in the file.
 _BOUNDS: Final = {

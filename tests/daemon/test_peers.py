@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smime_agent.daemon import peers
+from smime_agent.daemon import peers, runtime
 from smime_agent.daemon.peers import Peer, Program
 from smime_agent.errors import AgentError
 
@@ -317,4 +317,4 @@ def test_a_process_that_hides_from_others_is_still_one_of_our_own() -> None:
 
 
 def test_the_credentials_are_those_of_the_kernel() -> None:
-    assert peers._UCRED.size == struct.calcsize("3i")
+    assert runtime._UCRED.size == struct.calcsize("3i")

@@ -20,7 +20,7 @@ from smime_agent.cms.key_transport import key_transport
 from smime_agent.cms.signed_attributes_builder import SignedAttributesBuilder
 from smime_agent.daemon.places import KeyPlace, scheme_values
 from smime_agent.daemon.protocol import MAX_ANSWER, VERSION, Fields, Frames, frame
-from smime_agent.daemon.reaching import AgentToken
+from smime_agent.daemon.reaching import ReachedToken
 from smime_agent.daemon.remote import RemoteDecrypter, RemoteToken
 from smime_agent.der import algorithm
 from smime_agent.keys import KeyQuery, WrappedKey
@@ -49,10 +49,10 @@ class User:
         return RemoteToken(self.client, self.token, None).signer_for(KeyQuery(), None, None)
 
     @cached_property
-    def seen(self) -> AgentToken:
+    def seen(self) -> ReachedToken:
         """The token, as the agent sees it."""
         (found,) = self.client.ask("tokens", token=self.token, module=None).items("tokens")
-        return AgentToken.read(Fields(found, "a token"))
+        return ReachedToken.read(Fields(found, "a token"))
 
     @cached_property
     def decrypter(self) -> RemoteDecrypter:

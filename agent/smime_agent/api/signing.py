@@ -159,8 +159,9 @@ class OpenToken:
         Raises:
             NoKeyError, AmbiguousError, CertificateNotUsableError: see :meth:`.TokenKeyring.signer`.
         """
-        query = KeyQuery(options.key) if options.key else KeyQuery(addresses=tuple(addresses))
-        return self._keyring.signer(query, at=at or _now(), digest=options.digest, padding=options.padding)
+        return self._keyring.signer(
+            _query(options, addresses), at=at or _now(), digest=options.digest, padding=options.padding
+        )
 
     def close(self) -> None:
         """Log out and close."""
@@ -231,8 +232,7 @@ class AgentToken:
         at: datetime | None = None,  # noqa: ARG002 - the agent signs now
     ) -> Signer:
         """The signer that the options name, else the one for the first address that has one."""
-        query = KeyQuery(options.key) if options.key else KeyQuery(addresses=tuple(addresses))
-        return self._remote.signer_for(query, options.digest, options.padding)
+        return self._remote.signer_for(_query(options, addresses), options.digest, options.padding)
 
     def close(self) -> None:
         """Hang up. The login stays: that is what the agent is for."""
@@ -338,6 +338,10 @@ def signer_for(
     if not addresses or not all(map(signer.identity.certificate.covers, addresses)):
         notes += (_not_covered(addresses, signer),)
     return signer, notes
+
+
+def _query(options: SignOptions, addresses: Sequence[str]) -> KeyQuery:
+    return KeyQuery(options.key) if options.key else KeyQuery(addresses=tuple(addresses))
 
 
 def new_boundary() -> str:

@@ -21,7 +21,7 @@ from smime_agent.tokens.uri import SCHEME, Pkcs11Uri
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from smime_agent.api.signing import OpenToken, SigningToken, SignOptions
+    from smime_agent.api.signing import AgentToken, OpenToken, SigningToken, SignOptions
     from smime_agent.daemon.client import AgentClient
     from smime_agent.daemon.protocol import Fields
     from smime_agent.keyring.decrypting import DecryptionKeyring
@@ -93,12 +93,17 @@ class Access:
 
     def open(self) -> SigningToken:
         """The one token that fits: held by the agent, or logged in here with the chains that were imported."""
-        if (client := self._agent()) is not None:
-            from smime_agent.api.signing import AgentToken
-            from smime_agent.daemon.remote import RemoteToken
+        return self.through_agent() or self.open_here()
 
-            return AgentToken(RemoteToken(client, self.token, self.module))
-        return self.open_here()
+    def through_agent(self) -> AgentToken | None:
+        """The one token that fits, by a connection of its own to the agent; nothing where that is not to be used."""
+        client = self._agent()
+        if client is None:
+            return None
+        from smime_agent.api.signing import AgentToken
+        from smime_agent.daemon.remote import RemoteToken
+
+        return AgentToken(RemoteToken(client, self.token, self.module))
 
     def open_here(self) -> OpenToken:
         """The one token that fits, logged in in this process."""
@@ -173,10 +178,10 @@ class Access:
         Raises:
             TokenError, PinError: from the token; then no worker may try.
         """
-        prompter = RememberingPrompter(self.prompter())
-        session = self.session(prompter=prompter)
         from smime_agent.api.signing import logged_in
 
+        prompter = RememberingPrompter(self.prompter())
+        session = self.session(prompter=prompter)
         with logged_in(session) as token:
             saw(token.info, token.objects)
             if token.wants_pin_each_time:

@@ -50,9 +50,9 @@ def run(socket: SocketOption = None) -> None:
 @app.command()
 def start(socket: SocketOption = None) -> None:
     """Start the agent in the background, unless it runs."""
-    with_client = AgentClient.connect(path=socket)
-    if with_client is not None:
-        with_client.close()
+    client = AgentClient.connect(path=socket)
+    if client is not None:
+        client.close()
         ui.note(f"the agent runs already, at {socket or socket_path()}")
         return
     arguments = ["--socket", str(socket)] if socket is not None else []

@@ -58,11 +58,15 @@ def _outcomes(
     access: Access, options: SignOptions, jobs: Sequence[Job], workers: int | None, resources: ExitStack
 ) -> Iterator[Outcome]:
     """The outcomes, in the way that is fastest here; ``resources`` are closed after the last."""
-    if workers is None and access.uses_agent:
+    if workers is None and (token := access.through_agent()) is not None:
         from smime_agent.cli.threads import sign_in_threads
 
-        connections = min(access.config.workers + 1, len(jobs))
-        tokens = [resources.enter_context(access.open()) for _ in range(connections)]
+        tokens = [resources.enter_context(token)]
+        while len(tokens) < min(access.config.workers + 1, len(jobs)):
+            another = access.through_agent()
+            if another is None:  # it has just gone: what is left is told by the first connection
+                break
+            tokens.append(resources.enter_context(another))
         return sign_in_threads(tokens, options, jobs)
     number = workers or access.config.workers
     if number > 1 and len(jobs) > 1:

@@ -30,18 +30,23 @@ def sign_in_threads(tokens: Sequence[SigningToken], options: SignOptions, jobs: 
         yield outcome
         if outcome.exit_code not in _ENDS:
             break
-    outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
+    outcomes: SimpleQueue[Outcome | Exception | None] = SimpleQueue()
     threads = [threading.Thread(target=_drain, args=(one, outcomes), daemon=True) for one in (first, *others)]
     for thread in threads:
         thread.start()
     for _ in threads:
-        yield from iter(outcomes.get, None)
+        while (found := outcomes.get()) is not None:
+            if isinstance(found, Exception):  # else its mail would be missing, and be counted as signed
+                raise found
+            yield found
 
 
-def _drain(outcomes: Iterator[Outcome], into: SimpleQueue[Outcome | None]) -> None:
+def _drain(outcomes: Iterator[Outcome], into: SimpleQueue[Outcome | Exception | None]) -> None:
     try:
         for outcome in outcomes:
             into.put(outcome)
+    except Exception as error:  # noqa: BLE001 - the thread that waits raises it
+        into.put(error)
     finally:
         into.put(None)
 

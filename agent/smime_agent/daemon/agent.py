@@ -31,8 +31,7 @@ def run(path: Path | None, version: str) -> None:
     """
     config = load_config()
     check_policies(config.agent)
-    kind, _, name = config.pin_source.partition(":")
-    hardening = harden(variables=(name,) if kind == "env" else ())
+    hardening = harden(variables=config.pin_variables)
     with ExitStack() as resources:
         sockets = listening_sockets()
         if not sockets:

@@ -152,14 +152,12 @@ class Bench:
         session = self._held()
         self._asking.begin(Occasion.read(fields.object("occasion")))
         fields.finish()
-        try:
-            session.login("")
-        except PinLastTryError as error:
-            self._asking.agree_to_last_try(error)
-            session.login("", use_last_pin_try=True)
-        except PinError:
-            self._asking.forget()
-            raise
+        with self._pin_tried():
+            try:
+                session.login("")
+            except PinLastTryError as error:
+                self._asking.agree_to_last_try(error)
+                session.login("", use_last_pin_try=True)
         self._is_logged_in = True
         session.relay_pin(self._relays)
         self._relays = []

@@ -82,8 +82,7 @@ class Broker:
             description = seen.description
             if held is not None:
                 with suppress(SmimeAgentError):
-                    answer = await held.describe(requester)
-                    description = {name: answer.raw(name) for name in ("info", "objects", "removable")}
+                    description = (await held.describe(requester)).members()
             descriptions.append(description)
         return descriptions
 
@@ -216,13 +215,12 @@ class Broker:
         return await scout.look()
 
     async def _start(self, module: str, relays: Sequence[int], relay: int | None) -> WorkerProcess:
-        kind, _, name = self._config.pin_source.partition(":")
         return await WorkerProcess.start(
             module,
             seconds=self._config.agent.timeout,
             substitutes=self._substitutes,
             pinentry=self._config.agent.pinentry,
-            keep=(name,) if kind == "env" else (),
+            keep=self._config.pin_variables,
             relays=relays,
             relay=relay,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from smime_agent.daemon.dialogue import Screen
 from smime_agent.daemon.places import read_error
 from smime_agent.daemon.protocol import MAX_ANSWER, VERSION, Fields, Frames, ProtocolError, frame
-from smime_agent.daemon.runtime import check_place, socket_path
+from smime_agent.daemon.runtime import check_place, credentials, socket_path
 from smime_agent.errors import AgentError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _SECONDS: Final = 300.0
 _READ: Final = 1 << 18
 #: One that does not answer does not hear 'agent stop' either.
 _HOW_TO_END: Final = """'pkill -KILL -u "$USER" -f "smime.agent agent run"' ends it"""
-_UCRED: Final = struct.Struct("3i")
 
 
 class AgentClient:
@@ -147,8 +146,6 @@ def _check_server(connection: socket.socket) -> None:
     Raises:
         AgentError: it is another one.
     """
-    if not hasattr(socket, "SO_PEERCRED"):
-        return
-    octets = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    if _UCRED.unpack(octets)[1] != os.geteuid():
+    _, uid = credentials(connection)
+    if uid != os.geteuid():
         raise AgentError("who listens at the agent's socket is another user")

@@ -57,11 +57,6 @@ class Hardening:
     missing: tuple[str, ...]
     removed: tuple[str, ...] = ()
 
-    @property
-    def memory_is_locked(self) -> bool:
-        """Nothing of this process is ever written to swap. Else only what :func:`lock_memory` was called for."""
-        return _MEMORY in self.achieved
-
     def __str__(self) -> str:
         """One line."""
         missing = f" (missing: {', '.join(self.missing)})" if self.missing else ""

@@ -138,7 +138,7 @@ class Holder:
             _check_there(requester)
             requester.typed = None
             with _Use(self._audit, login, use) as written:
-                login.use(policy, self._now())
+                login.use(policy, clock())
                 try:
                     answer = await self._ask(lane, requester, task, key=place.values(), occasion=occasion, **values)
                     written.done(answer.text("pin"))
@@ -233,7 +233,7 @@ class Holder:
 
     async def _log_in(self, lane: Lane, requester: Requester, key: KeyPlace | None = None) -> None:
         self._notice_death(lane)
-        if self.login is not None and self._now() < self.login.ends_at:
+        if self.login is not None and clock() < self.login.ends_at:
             return
         wanted, policy, wants = None, self._config.policy, f"wants to use {self.place.name}"
         if key is not None:
@@ -247,7 +247,7 @@ class Holder:
         if self.login is not None:
             if self.login.client is requester.client:
                 self.login.adopt(key, policy)
-            if self.login.permits(key, policy, self._now()):
+            if self.login.permits(key, policy, clock()):
                 return self.login
         return await self._new_login(lane, requester, key, policy, wants)
 
@@ -268,7 +268,7 @@ class Holder:
             self._audit.append("login", **facts, outcome=error.code)
             raise
         pin = answer.text("pin")
-        self.login = login = Login(key, policy, self._now(), pin, requester.client)
+        self.login = login = Login(key, policy, clock(), pin, requester.client)
         self._has_login.set()
         try:
             self._audit.append("login", **facts, outcome="done", pin=pin)
@@ -322,26 +322,23 @@ class Holder:
             with suppress(TimeoutError):  # a login that has just begun may end before anything else is to be done
                 await asyncio.wait_for(self._has_login.wait(), self._pause())
             self._has_login.clear()
-            if self.login is not None and self._now() >= self.login.ends_at:
+            if self.login is not None and clock() >= self.login.ends_at:
                 self.drop("expired")
             elif self.login is not None:
                 used = self.lanes.last_used
                 await self.check()
                 self.lanes.last_used = used
-            elif not self.lanes.waiting and self._now() - self.lanes.last_used >= self._config.release:
+            elif not self.lanes.waiting and clock() - self.lanes.last_used >= self._config.release:
                 self.close("released")
 
     def _pause(self) -> float:
         """Seconds until there may be something to do."""
         if self.login is None:
-            return max(0.1, self.lanes.last_used + self._config.release - self._now())
-        return max(0.05, min(POLL, self.login.ends_at - self._now()))
+            return max(0.1, self.lanes.last_used + self._config.release - clock())
+        return max(0.05, min(POLL, self.login.ends_at - clock()))
 
     def _named(self) -> dict[str, Any]:
         return {"token": {"label": self.place.label, "serial": self.place.serial}}
-
-    def _now(self) -> float:
-        return clock()
 
 
 def _check_there(requester: Requester) -> None:

@@ -230,8 +230,3 @@ def _is_session(value: object) -> bool:
 
 def _is_true(variant: object) -> bool:
     return getattr(variant, "value", None) is True
-
-
-async def watch_session(lock: Lock) -> bool:
-    """Call ``lock("suspend" | "screen lock" | "logout" | "shutdown")`` when it is time. ``False``: no bus is there."""
-    return await SessionWatch(lock).run()

@@ -14,19 +14,17 @@ import select
 import shlex
 import socket
 import struct
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smime_agent.errors import AgentError
+from smime_agent.daemon.runtime import credentials
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
     from collections.abc import Iterator, Sequence
 
 _PROC = Path("/proc")
-_UCRED = struct.Struct("=iII")  # pid, uid, gid: unix(7)
 _SO_PEERPIDFD = 77  # Linux 6.5, asm-generic/socket.h
 
 _MOST_PARENTS = 8
@@ -158,14 +156,7 @@ class Peer:
         Raises:
             AgentError: this system does not say who it is.
         """
-        if not hasattr(socket, "SO_PEERCRED"):
-            msg = f"the agent cannot tell who connects to it on {sys.platform}"
-            raise AgentError(msg, hint="use the token directly, with --no-agent")
-        try:
-            pid, uid, _gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-        except (OSError, struct.error) as error:
-            msg = "the kernel does not say who connected to the agent"
-            raise AgentError(msg) from error
+        pid, uid = credentials(connection)
         program = Program.of(pid) if pid > 0 else Program("unknown")  # 0: of a PID namespace that we do not see
         if _has_ended(connection):  # the number may have been another's while we read
             program = Program("unknown", pid=pid)

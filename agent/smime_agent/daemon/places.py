@@ -92,7 +92,7 @@ class KeyPlace:
 
     def values(self) -> dict[str, Any]:
         """Its JSON."""
-        return {**_without_token(self), "token": self.token.values()}
+        return asdict(self)
 
     @property
     def pair(self) -> KeyPlace:
@@ -104,10 +104,6 @@ class KeyPlace:
         """How people are told which key it is."""
         label = f" '{one_line(self.label)}'" if self.label else ""
         return f"key {self.id.hex() or '(without id)'}{label}"
-
-
-def _without_token(key: KeyPlace) -> dict[str, Any]:
-    return {"id": key.id, "label": key.label, "public_key_info": key.public_key_info}
 
 
 def read_scheme(fields: Fields) -> SignatureScheme:

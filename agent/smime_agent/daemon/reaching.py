@@ -24,7 +24,7 @@ _NOT_ASKED = (PinLastTryError, PinLockedError, PinNotSetError)
 
 
 @dataclass(frozen=True, slots=True)
-class AgentToken:
+class ReachedToken:
     """A token as the agent sees it; it stands for a :class:`.Token`."""
 
     info: TokenInfo
@@ -52,16 +52,16 @@ class AgentSearch(Search):
     client: AgentClient | None = field(default=None, repr=False, compare=False)
 
     def tokens(self, *, uninitialized: bool = False) -> list[Any]:  # noqa: ARG002 - the agent holds none of those
-        """All tokens that fit, each an :class:`AgentToken`."""
+        """All tokens that fit, each an :class:`ReachedToken`."""
         assert self.client is not None  # noqa: S101 - it is always given
         answer = self.client.ask("tokens", token=self.token, module=self.module)
-        return [AgentToken.read(Fields(one, "a token")) for one in answer.items("tokens")]
+        return [ReachedToken.read(Fields(one, "a token")) for one in answer.items("tokens")]
 
 
 class AgentDoor:
     """A :class:`.Door` to a token that the agent holds."""
 
-    def __init__(self, client: AgentClient, token: AgentToken) -> None:
+    def __init__(self, client: AgentClient, token: ReachedToken) -> None:
         """Reach ``token``."""
         self._client, self._token = client, token
         self._objects: TokenObjects | None = token.objects
@@ -70,7 +70,7 @@ class AgentDoor:
     @classmethod
     def to(cls, client: AgentClient) -> Callable[[Token], AgentDoor]:
         """The way to each token that an :class:`AgentSearch` found."""
-        return lambda token: cls(client, token)  # type: ignore[arg-type]  # an AgentSearch finds AgentTokens
+        return lambda token: cls(client, token)  # type: ignore[arg-type]  # an AgentSearch finds ReachedTokens
 
     @property
     def info(self) -> TokenInfo:
@@ -83,7 +83,7 @@ class AgentDoor:
         if seen is not None:
             return seen
         answer = self._client.ask("tokens", token=str(self.info.uri), module=self.info.module)
-        found = [AgentToken.read(Fields(one, "a token")) for one in answer.items("tokens")]
+        found = [ReachedToken.read(Fields(one, "a token")) for one in answer.items("tokens")]
         there = next((one for one in found if one.place == self._token.place), None)
         if there is None:
             raise TokenRemovedError(f"{self.info.name} was removed", hint="plug it in again and repeat the command")

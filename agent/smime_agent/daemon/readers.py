@@ -100,12 +100,6 @@ class ReaderEvents:
         self.readers.clear()
 
 
-async def watch_readers() -> AsyncIterator[ReaderEvent]:
-    """Cards as they come and go."""
-    async for event in ReaderEvents().watch():
-        yield event
-
-
 async def _events(process: asyncio.subprocess.Process) -> AsyncIterator[ReaderEvent]:
     """What the process prints, until it ends or prints something else."""
     output = process.stdout

@@ -9,7 +9,7 @@ from smime_agent.algorithms import Digest, Padding
 from smime_agent.cms.recipient_info import read_recipient_info
 from smime_agent.cms.recipients import read_recipients
 from smime_agent.cms.signer_info import algorithm_of
-from smime_agent.daemon.places import KeyPlace, TokenPlace, read_scheme
+from smime_agent.daemon.places import KeyPlace, TokenPlace, read_scheme, scheme_values
 from smime_agent.daemon.protocol import Fields, ProtocolError
 from smime_agent.daemon.signable import signable
 
@@ -74,7 +74,7 @@ async def sign(broker: Broker, requester: Requester, fields: Fields) -> Result:
     checked = signable(attributes, scheme, datetime.now(UTC))
     holder = await broker.holder_at(key.token)
     facts = {"digest": f"{scheme.digest.value}:{checked.message_digest.hex()}"}
-    values = {"scheme": {"algorithm": scheme.algorithm.value, "digest": scheme.digest.value}, "attributes": checked.tbs}
+    values = {"scheme": scheme_values(scheme), "attributes": checked.tbs}
     answer = await holder.use(requester, key, "sign", facts, **values)
     return _answer(answer, "signature")
 

@@ -7,13 +7,19 @@ import fcntl
 import os
 import socket
 import stat
+import struct
+import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from smime_agent.errors import AgentError
 
+if TYPE_CHECKING:
+    from asyncio.trsock import TransportSocket
+
 _NAME: Final = "smime-agent"
+_UCRED: Final = struct.Struct("=iII")  # pid, uid, gid
 _BACKLOG: Final = 128
 _LONGEST: Final = 107  # octets of a path that a socket may have on Linux
 
@@ -80,6 +86,23 @@ def listen(path: Path) -> tuple[socket.socket, int]:
         os.close(lock)
         raise
     return listener, lock
+
+
+def credentials(connection: socket.socket | TransportSocket) -> tuple[int, int]:
+    """The process and the user at the other end of a connection, by the kernel's word (unix(7), SO_PEERCRED).
+
+    Raises:
+        AgentError: this system does not say who it is.
+    """
+    if not hasattr(socket, "SO_PEERCRED"):
+        msg = f"the agent cannot tell who connects to it on {sys.platform}"
+        raise AgentError(msg, hint="use the token directly, with --no-agent")
+    try:
+        pid, uid, _gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    except (OSError, struct.error) as error:
+        msg = "the kernel does not say who is connected to the agent"
+        raise AgentError(msg) from error
+    return pid, uid
 
 
 def _check_folder(folder: Path) -> None:

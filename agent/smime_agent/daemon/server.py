@@ -16,7 +16,7 @@ from smime_agent.daemon.connection import Connection
 from smime_agent.daemon.desk import Desk
 from smime_agent.daemon.logins import clock
 from smime_agent.daemon.protocol import VERSION, ProtocolError
-from smime_agent.daemon.systemd import keep_watchdog, notify
+from smime_agent.daemon.systemd import READY, STOPPING, keep_watchdog, notify, status
 from smime_agent.daemon.workers import all_gone
 from smime_agent.errors import AgentError, PolicyError, SmimeAgentError
 
@@ -63,11 +63,11 @@ class Server:
         servers = [await loop.create_unix_server(lambda: Connection(self), sock=one, **_KEPT) for one in sockets]
         self._audit.append("agent-started", version=self._version, pid=self.pid)
         watching = [asyncio.create_task(one) for one in (self._sync(), keep_watchdog())] + self._desk.start()
-        notify(f"READY=1\nSTATUS=ready, {len(self._broker.modules)} modules")
+        notify(f"{READY}\n{status(f'ready, {len(self._broker.modules)} modules')}")
         try:
             await self._stopped.wait()
         finally:
-            notify("STOPPING=1")
+            notify(STOPPING)
             for server in servers:
                 server.close()
             self.lock("stopped")
@@ -125,7 +125,7 @@ class Server:
             return self._status()
         if method == "stop":
             fields.finish()
-            asyncio.get_running_loop().call_later(0.05, self._stopped.set)
+            asyncio.get_running_loop().call_later(0.05, self._stopped.set)  # once this is answered
             return {}
         raise ProtocolError(f"there is no method '{method}'")
 

@@ -102,6 +102,7 @@ def _unexpected(error: Exception) -> TokenError:
 
 def main() -> None:
     """Run one worker."""
+    from smime_agent.config import load_config
     from smime_agent.daemon.hardening import die_with_parent, harden
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the terminal that the agent was started from
@@ -109,18 +110,10 @@ def main() -> None:
     die_with_parent(int(sys.argv[1]))
     answers = os.dup(1)
     os.dup2(2, 1)  # a module that prints must not print into our answers
-    harden(variables=_pin_variables())
+    harden(variables=load_config().pin_variables)
     serve(Line(0, answers))
     # A module may hang or crash when it is taken down, and a PIN must not outlive this line.
     os._exit(0)
-
-
-def _pin_variables() -> tuple[str, ...]:
-    """The variable that the configuration takes the PIN from."""
-    from smime_agent.config import load_config
-
-    kind, _, name = load_config().pin_source.partition(":")
-    return (name,) if kind == "env" else ()
 
 
 def _say_nothing(*_: object) -> None:

@@ -149,10 +149,6 @@ class WorkerProcess:
             _ending.add(task)
             task.add_done_callback(_ending.discard)
 
-    async def wait(self) -> None:
-        """Until its process is gone."""
-        await self._process.wait()
-
     def _kill(self) -> None:
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
