@@ -14,6 +14,7 @@ from smime_agent.daemon.places import KeyPlace
 from tests.daemon.uses import User
 from tests.faulty import FaultScript
 from tests.support.agent import RunningAgent
+from tests.support.correspondents import People
 from tests.support.mails import MAIL
 from tests.support.openssl_cms import OpenSsl
 from tests.support.softhsm import PIN, SoftToken
@@ -21,6 +22,7 @@ from tests.support.softhsm import PIN, SoftToken
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.ca import Authority
     from tests.support.faulty import Faulty
     from tests.support.program import Result
 
@@ -265,3 +267,25 @@ def test_a_policy_that_is_for_no_key_is_refused_at_the_start(key: str, tmp_path:
     agent = RunningAgent(tmp_path, config=f'[[agent.keys]]\nkey = "{key}"\n')
     result = agent.run("agent", "start")
     assert (result.code, "agent.keys" in result.err) == (8, True)
+
+
+@pytest.mark.usefixtures("alice")
+@pytest.mark.interop
+def test_what_is_encrypted_is_signed_through_it(tmp_path: Path, issuing_ca: Authority) -> None:
+    bob, anchor = People(issuing_ca, tmp_path)("bob"), tmp_path / "anchor.pem"
+    anchor.write_bytes(issuing_ca.pem)
+    options = ("--cert", bob.path, "--ca-file", anchor, "--revocation", "off", "--no-self")
+    with RunningAgent(tmp_path / "agent") as agent:
+        done = agent.run("encrypt", "--sign", "--agent", "--token", "alice", *options, stdin=MAIL)
+        assert (done.code, [use.facts["operation"] for use in agent.log("use")]) == (0, ["sign"])
+    command = ["openssl", "cms", "-verify", "-noverify", "-out", os.devnull]
+    inside = bob.decrypt(done.out)
+    assert subprocess.run(command, input=inside, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.usefixtures("alice")
+def test_no_key_signs_what_is_not_encrypted_after_all(tmp_path: Path) -> None:
+    options = ("--revocation", "off", "--to", "alice@example.org")
+    with RunningAgent(tmp_path) as agent:
+        refused = agent.run("encrypt", "--sign", "--agent", "--token", "alice", *options, stdin=MAIL)
+        assert (refused.code, agent.log("use")) == (10, [])

@@ -266,11 +266,11 @@ class Encryptor:
             raise UsageError(msg)
         now = datetime.now(UTC)
         signer, notes = signing.signer_for(mail, token, how, at=now)
-        boundary = signing.new_boundary()
-        length, chunks = signing_road.sign_entity(mail, signer, at=now, boundary=boundary, opaque=how.opaque)
         own = (*_own_of(signer.identity), *self._own)
         whole = plan.with_sender(mail.from_addresses(), own, notes)
-        whole.refuse_missing()
+        whole.refuse_missing()  # before the key is used
+        boundary = signing.new_boundary()
+        length, chunks = signing_road.sign_entity(mail, signer, at=now, boundary=boundary, opaque=how.opaque)
         return road.Plaintext(length, chunks), whole
 
     def _file(self, content: road.Plaintext, message: PlannedMessage, notes: tuple[str, ...]) -> Encrypted:

@@ -160,7 +160,7 @@ def _login(login: dict[str, Any] | None) -> str:
     if login is None:
         return "nobody is logged in"
     key = f" for {login['key']}" if login["key"] else ""
-    uses = (
-        f", used {login['used']} times" if login["allowed"] is None else f", {login['used']} of {login['allowed']} uses"
-    )
-    return f"logged in{key}, {login['seconds_left']} s left{uses}"
+    uses = f"{login['used']} use{'' if login['used'] == 1 else 's'}"
+    if login["allowed"] is not None:
+        uses = f"{login['used']} of {login['allowed']} uses"
+    return f"logged in{key}, {login['seconds_left']} s left, {uses}"
