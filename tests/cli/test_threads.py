@@ -36,3 +36,13 @@ def test_a_mail_that_a_bug_keeps_from_being_signed_is_not_counted_as_signed(
             monkeypatch.setattr(token.signer(SignOptions(), ("alice@example.org",)), "sign", sign)
         with pytest.raises(ZeroDivisionError):
             list(sign_in_threads(tokens, SignOptions(), jobs))
+
+
+def test_a_pin_that_is_refused_is_asked_for_once_whatever_came_before(alice: SoftToken, tmp_path: Path) -> None:
+    signed = MAIL.replace(b"text/plain; charset=utf-8", b"application/pkcs7-mime; smime-type=signed-data")
+    paths = [tmp_path / f"{number}.eml" for number in range(5)]
+    for path in paths:
+        path.write_bytes(MAIL if path is not paths[0] else signed)
+    with RunningAgent(tmp_path / "agent", pins=("9999", "9998", "9997")) as agent:
+        done = agent.run("sign", "--agent", "--token", alice.label, "--output-dir", tmp_path / "out", *paths)
+        assert (done.code, agent.pinentry.asked()) == (10, 1)

@@ -289,3 +289,16 @@ def test_no_key_signs_what_is_not_encrypted_after_all(tmp_path: Path) -> None:
     with RunningAgent(tmp_path) as agent:
         refused = agent.run("encrypt", "--sign", "--agent", "--token", "alice", *options, stdin=MAIL)
         assert (refused.code, agent.log("use")) == (10, [])
+
+
+@pytest.mark.parametrize("scope", ["operation", "batch"])
+def test_a_counted_login_is_not_used_by_another_before_the_one_it_was_typed_for(
+    alice: SoftToken, tmp_path: Path, scope: str
+) -> None:
+    config = f'[[agent.keys]]\nkey = "01"\nscope = "{scope}"\n'
+    with RunningAgent(tmp_path, config) as agent, agent.client() as one, agent.client() as other:
+        user = User(one, alice.label)
+        (key,) = user.seen.objects.keys
+        one.ask("login", token=user.seen.place.values(), key=KeyPlace.of(user.seen.info, key).values())
+        User(other, alice.label).sign()
+        assert agent.pinentry.asked() == 2

@@ -10,7 +10,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from smime_agent.cli.bulk import sign_jobs
-from smime_agent.errors import PinError, TokenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from smime_agent.cli.bulk import Outcome
     from smime_agent.cli.jobs import Job
 
-_ENDS = frozenset((TokenError.exit_code, PinError.exit_code))
-
 
 def sign_in_threads(tokens: Sequence[SigningToken], options: SignOptions, jobs: Sequence[Job]) -> Iterator[Outcome]:
     """Sign each; outcomes come as they are ready. Once the token or the PIN fails, the rest is not tried."""
@@ -28,7 +25,7 @@ def sign_in_threads(tokens: Sequence[SigningToken], options: SignOptions, jobs: 
     first, *others = [sign_jobs(token, options, shared) for token in tokens]
     for outcome in first:  # alone: a PIN that is refused is asked for by one, and once
         yield outcome
-        if outcome.exit_code not in _ENDS:
+        if not outcome.exit_code:  # else the token may not have been asked for anything yet
             break
     outcomes: SimpleQueue[Outcome | Exception | None] = SimpleQueue()
     threads = [threading.Thread(target=_drain, args=(one, outcomes), daemon=True) for one in (first, *others)]

@@ -83,9 +83,10 @@ class Desk:
 
     async def _notify(self, summary: str, body: str) -> None:
         """Show it until this is cancelled."""
-        notification = await notify(summary, body, timeout=_SHOWN)
-        if notification is not None:
-            try:
-                await asyncio.sleep(_SHOWN)
-            finally:
+        shown = asyncio.create_task(notify(summary, body, timeout=_SHOWN))
+        try:
+            await asyncio.shield(shown)
+            await asyncio.sleep(_SHOWN)
+        finally:
+            if (notification := await shown) is not None:  # it may be over before it is shown
                 await notification.close()

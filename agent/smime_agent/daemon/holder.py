@@ -247,7 +247,7 @@ class Holder:
         if self.login is not None:
             if self.login.client is requester.client:
                 self.login.adopt(key, policy)
-            if self.login.permits(key, policy, clock()):
+            if self.login.permits(key, policy, clock()) and not self.login.is_kept_from(requester.client):
                 return self.login
         return await self._new_login(lane, requester, key, policy, wants)
 

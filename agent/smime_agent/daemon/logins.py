@@ -59,6 +59,10 @@ class Login:
             return not self.is_spent
         return self.key is not None and self.key.pair == key.pair and not self.is_spent
 
+    def is_kept_from(self, client: Hashable) -> bool:
+        """It is counted, and was not used yet: it is for the one that the person who typed the PIN was told of."""
+        return self.allowed is not None and not self.used and self.client is not client
+
     def adopt(self, key: KeyPlace, policy: KeyPolicy) -> None:
         """A login that was for looking only, and was not used, becomes that of the first key.
 

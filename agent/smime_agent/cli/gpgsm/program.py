@@ -136,9 +136,12 @@ def _speak_at_the_terminal() -> None:
         return
     try:
         terminal = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY)
-        is_ours = os.tcgetpgrp(terminal) == os.getpgrp()  # else whoever is in front of it has the say
     except OSError:
         return
+    try:
+        is_ours = os.tcgetpgrp(terminal) == os.getpgrp()  # else whoever is in front of it has the say
+    except OSError:
+        is_ours = False
     if is_ours:
         sys.stderr = cast("TextIO", _Both(sys.stderr, terminal))
     else:
